@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Growing text with a size limit, and the small number and name formats every layer needs. */
+#ifndef GN_BASE_TEXT_H
+#define GN_BASE_TEXT_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A string builder. Zero it before use (limit 0 means 64 MiB). `failed` stays true after a failed growth; then data may
+ * be shorter than asked, so check once at the end. */
+typedef struct gn_text {
+    char *data;
+    size_t length, capacity, limit;
+    bool failed;
+} gn_text;
+void gn_text_add(gn_text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void gn_text_put(gn_text *t, const void *bytes, size_t n);
+/* JSON string literal with quotes; bytes that are not UTF-8 become \u00NN of their value. */
+void gn_text_json(gn_text *t, const char *bytes);
+/* XML / SVG character data with < > & " escaped. */
+void gn_text_xml(gn_text *t, const char *bytes);
+void gn_text_free(gn_text *t);
+
+/* "1.3 GiB", "912 KiB"; "1 h 03 min", "12 s"; into buf (at least 32 bytes), returned. */
+const char *gn_format_bytes(char buf[32], uint64_t bytes);
+const char *gn_format_seconds(char buf[32], double seconds);
+
+/* The candidate closest to word (Levenshtein, at most a third of its length away), or NULL: "did you mean". */
+const char *gn_nearest(const char *word, const char *const *candidates, size_t n);
+/* Byte-wise comparison for qsort over char *. */
+int gn_compare_names(const void *a, const void *b);
+/* Monotonic seconds. */
+double gn_now(void);
+#endif

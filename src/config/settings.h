@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Settings: one struct made from options.def, filled by the command line, a recipe or the public API, and checked
+ * against the table's ranges. */
+#ifndef GN_CONFIG_SETTINGS_H
+#define GN_CONFIG_SETTINGS_H
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/error.h"
+#include "base/text.h"
+
+typedef struct gn_string_list {
+    char **items;
+    int count;
+} gn_string_list;
+
+typedef struct gn_settings {
+#define INT(name, ...) int64_t name;
+#define REAL(name, ...) double name;
+#define FLAG(name, ...) bool name;
+#define TEXT(name, ...) char *name;
+#define CHOICE(name, ...) int name; /* position in the list of choices */
+#define LIST(name, ...) gn_string_list name;
+#include "config/options.def"
+#undef INT
+#undef REAL
+#undef FLAG
+#undef TEXT
+#undef CHOICE
+#undef LIST
+    bool *given; /* [option]: set by a user (command line, recipe, API), not by default */
+} gn_settings;
+
+/* Number of each option: GN_OPTION_epochs, ... */
+typedef enum gn_option_id {
+#define INT(name, ...) GN_OPTION_##name,
+#define REAL(name, ...) GN_OPTION_##name,
+#define FLAG(name, ...) GN_OPTION_##name,
+#define TEXT(name, ...) GN_OPTION_##name,
+#define CHOICE(name, ...) GN_OPTION_##name,
+#define LIST(name, ...) GN_OPTION_##name,
+#include "config/options.def"
+#undef INT
+#undef REAL
+#undef FLAG
+#undef TEXT
+#undef CHOICE
+#undef LIST
+    GN_OPTION_COUNT
+} gn_option_id;
+
+/* Positions of the choices that C code switches on, in options.def's order. */
+enum { GN_CHOICE_SCHEDULE_COSINE, GN_CHOICE_SCHEDULE_LINEAR, GN_CHOICE_SCHEDULE_LINEAR_COSINE, GN_CHOICE_SCHEDULE_STEP,
+       GN_CHOICE_SCHEDULE_CONSTANT };
+enum { GN_CHOICE_AMP_AUTO, GN_CHOICE_AMP_OFF, GN_CHOICE_AMP_BF16 };
+enum { GN_CHOICE_PREPROCESS_AUTO, GN_CHOICE_PREPROCESS_GENET, GN_CHOICE_PREPROCESS_MINDSPORE };
+enum { GN_CHOICE_INIT_AUTO, GN_CHOICE_INIT_TORCH, GN_CHOICE_INIT_MINDSPORE };
+
+genet_status gn_settings_create(gn_settings **s, genet_error *err); /* every option at its default */
+genet_status gn_settings_copy(gn_settings **to, const gn_settings *from, genet_error *err);
+void gn_settings_free(gn_settings *s);
+/* Sets one option from text. Unknown key, wrong type and value out of range name the key, the value and the nearest
+ * valid one. A LIST appends. origin ("--epochs", "recipe.yaml line 3") goes into the message. */
+genet_status gn_settings_set(gn_settings *s, const char *key, const char *value, const char *origin, genet_error *err);
+/* A flat YAML mapping of keys to scalars (or sequences for LIST options). Settings already given are not overwritten. */
+genet_status gn_settings_read_recipe(gn_settings *s, const char *path, genet_error *err);
+/* All settings as a JSON object {"epochs": 90, ...}; only_result: those with effect RESULT. */
+void gn_settings_json(const gn_settings *s, bool only_result, gn_text *out);
+/* Reads back what gn_settings_json wrote. */
+genet_status gn_settings_from_json(gn_settings *s, const char *json, genet_error *err);
+/* The options with effect RESULT in which a and b differ, one line each; returns their number. */
+int gn_settings_differences(const gn_settings *a, const gn_settings *b, gn_text *out);
+/* Value of one option as text (fresh memory, or NULL). */
+char *gn_settings_get(const gn_settings *s, const char *key);
+bool gn_settings_given(const gn_settings *s, gn_option_id id);
+#endif
