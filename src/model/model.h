@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The network: Gather-Excite ResNets (arXiv:1810.12348) in the authors' form and in the form MindSpore published.
- * network.c holds the network on one page; weights.c the slabs and initial values. */
+ * spec.c checks the description, table.c names the weights, network.c is the network on one page, backward.c its
+ * gradients, weights.c slabs and initial values. */
 #ifndef GN_MODEL_MODEL_H
 #define GN_MODEL_MODEL_H
 #include "plan/plan.h"
@@ -30,6 +31,8 @@ bool gn_variant_parse(const char *text, gn_variant *v);
 const char *gn_form_name(gn_form f);                  /* "paper", "mindspore" */
 bool gn_form_parse(const char *text, gn_form *f);
 
+/* Stem channels of a width multiplier (1.0: 64), a multiple of 4. */
+int gn_model_width(double factor);
 /* Fills blocks from depth and stem from width, and refuses what is not buildable, with the reason. */
 genet_status gn_model_check(gn_model_spec *spec, genet_error *err);
 genet_status gn_model_create(gn_model **model, const gn_model_spec *spec, genet_error *err);
@@ -41,7 +44,6 @@ typedef struct gn_plan_options {
     bool training;      /* forward in training mode + loss + backward; else evaluation up to the logits */
     bool float_input;   /* x (N,H,W,3) of the map type is bound instead of pixels + mix */
     bool keep_all;      /* no reuse of activations */
-    bool low_memory;    /* recompute cheap activations in the backward pass */
     float mean[3], std[3];
     double on, off;     /* loss targets; see gn_smoothing */
     bool exact_loss_gradient;
