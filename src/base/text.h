@@ -2,9 +2,23 @@
  * Growing text with a size limit, and the small number and name formats every layer needs. */
 #ifndef GN_BASE_TEXT_H
 #define GN_BASE_TEXT_H
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* vsnprintf with a decimal point in every locale; everything in base that formats goes through it. */
+int gn_vsnprintf(char *to, size_t size, const char *format, va_list args) __attribute__((format(printf, 3, 0)));
+/* Numbers from text, the whole of it: no blanks, no trailing text, no overflow, neither nan nor inf; a decimal point in
+ * every locale. False leaves *value as it was. */
+bool gn_parse_int(const char *text, int64_t *value);
+bool gn_parse_real(const char *text, double *value);
+/* Shortest decimal that gn_parse_real reads back to the same bits; buf is returned. */
+const char *gn_format_real(char buf[32], double value);
+/* Bytes of the UTF-8 character at `bytes` (1..4; looks no further than a NUL), 0 where there is none. */
+size_t gn_utf8_length(const char *bytes);
+/* A foreign name for people: control characters and bytes that are not UTF-8 become \xNN. False: it did not fit and is cut. */
+bool gn_escape_name(char *to, size_t size, const char *name);
 
 /* A string builder. Zero it before use (limit 0 means 64 MiB). `failed` stays true after a failed growth; then data may
  * be shorter than asked, so check once at the end. */
