@@ -346,7 +346,7 @@ static void check_presence(checker *k)
         if (k->step->in[i] >= k->plan->tensor_count || (i >= n_in && given))
             complain(k, "an input is no operand of this operation");
         else if (i < n_in && !in[i].optional && !given) {
-            snprintf(text, sizeof text, "input %s is missing", in[i].name);
+            snprintf(text, sizeof text, "input %.23s is missing", in[i].name);
             complain(k, text);
         }
     }
@@ -355,7 +355,7 @@ static void check_presence(checker *k)
         if (k->step->out[i] >= k->plan->tensor_count || (i >= n_out && given))
             complain(k, "an output is no operand of this operation");
         else if (i < n_out && !out[i].optional && !given) {
-            snprintf(text, sizeof text, "output %s is missing", out[i].name);
+            snprintf(text, sizeof text, "output %.23s is missing", out[i].name);
             complain(k, text);
         }
     }
