@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The gradients of whole small networks, every variant, form and extent, proved by finite differences on `ref` in double:
+ * for every trainable tensor the derivative of the loss along a random direction. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "golden_formula.h"
+#include "net.h"
+
+/* Central difference with step h: its own error is O(h*h) plus rounding 1e-16/h; a ReLU that changes side within h would show
+ * as a jump, so that a tensor is judged by the smaller miss of two steps. */
+static double miss_along(net *n, int weight, double slope, double h)
+{
+    const gn_weight *w = &n->model->weights.items[weight];
+    double *at = gn_weights_at(&n->weights, weight), loss[2];
+    for (int side = 0; side < 2; side++) {
+        double step = side ? -h : h;
+        for (int64_t i = 0; i < w->count; i++)
+            at[i] = golden_value(w, w->name, i, 1) + step * golden_u("direction", (uint64_t)i);
+        net_run(n, GN_FORWARD);
+        loss[side] = net_mean_loss(n);
+    }
+    for (int64_t i = 0; i < w->count; i++)
+        at[i] = golden_value(w, w->name, i, 1);
+    return fabs((loss[0] - loss[1]) / (2 * h) - slope);
+}
+
+static void check_network(const gn_model_spec *spec)
+{
+    enum { BATCH = 3 };
+    net n;
+    net_open(&n, "ref", spec, GN_F64, BATCH, true, false);
+    golden_fill(&n.weights);
+    golden_images(n.x, GN_F64, "input", BATCH, 0, n.model->spec.size);
+    golden_labels(n.labels, n.lambda, "label", BATCH, 0, n.model->spec.classes);
+    net_run(&n, GN_FORWARD | GN_BACKWARD);
+    for (int k = 0; k < n.model->weights.count; k++) {
+        const gn_weight *w = &n.model->weights.items[k];
+        if (!w->trainable)
+            continue;
+        double slope = 0, norm = 0;
+        for (int64_t i = 0; i < w->count; i++) {
+            slope += net_grad(&n, k, i) * golden_u("direction", (uint64_t)i);
+            norm += net_grad(&n, k, i) * net_grad(&n, k, i);
+        }
+        double allowed = 2e-6 * (fabs(slope) + sqrt(norm) + 1e-3);
+        if (miss_along(&n, k, slope, 1e-5) > allowed && miss_along(&n, k, slope, 1e-7) > 20 * allowed)
+            fail_msg("%s %s extent %d: gradient of %s misses the difference quotient (slope %.9g, miss %.3g, allowed %.3g)",
+                     gn_variant_name(spec->variant), gn_form_name(spec->form), spec->extent, w->name, slope,
+                     miss_along(&n, k, slope, 1e-5), allowed);
+    }
+    net_close(&n);
+}
+
+static void check_form(gn_form form, int size)
+{
+    for (int v = GN_PLAIN; v <= GN_THETA_PLUS; v++)
+        for (int extent = 0; extent <= 8; extent = extent ? extent * 2 : 2) {
+            if (extent && (v < GN_THETA_MINUS || form == GN_FORM_MINDSPORE))
+                continue;
+            gn_model_spec spec = {.variant = (gn_variant)v, .form = form, .blocks = {2, 1, 1, 1}, .width = 4, .size = size,
+                                  .extent = extent, .classes = 5};
+            check_network(&spec);
+        }
+}
+
+static void test_paper_form(void **state)
+{
+    (void)state;
+    check_form(GN_FORM_PAPER, 40); /* maps 10, 5, 3, 2: odd sides and both parities */
+}
+
+static void test_mindspore_form(void **state)
+{
+    (void)state;
+    check_form(GN_FORM_MINDSPORE, 44); /* maps 11, 6, 3, 2: "same" padding of odd and even sides */
+}
+
+/* One block in the first stage without a projection (stem as wide as its output). */
+static void test_no_projection(void **state)
+{
+    (void)state;
+    gn_model_spec spec = {.variant = GN_THETA_PLUS, .blocks = {1, 1, 1, 1}, .width = 4, .stem = 16, .size = 32, .classes = 3};
+    check_network(&spec);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_paper_form), cmocka_unit_test(test_mindspore_form),
+                                       cmocka_unit_test(test_no_projection)};
+    return cmocka_run_group_tests_name("gradients", tests, NULL, NULL);
+}
