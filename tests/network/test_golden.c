@@ -24,22 +24,19 @@
 /* "theta-plus-8-72-w4.safetensors": variant, extent, size, width. */
 static int parse_name(const char *file, gn_model_spec *spec)
 {
-    char variant[32], extent[16];
-    int size, width, n = 0;
-    const char *dash = strrchr(file, 'w');
-    if (!dash || sscanf(dash, "w%d.safetensors%n", &width, &n) != 1 || dash[n] != '\0')
-        return 0;
-    for (int v = GN_THETA_PLUS; v >= GN_PLAIN; v--) {
-        snprintf(variant, sizeof variant, "%s-", gn_variant_name((gn_variant)v));
-        if (strncmp(file, variant, strlen(variant)) != 0)
-            continue;
-        if (sscanf(file + strlen(variant), "%15[a-z0-9]-%d-w", extent, &size) != 2)
-            continue;
-        *spec = (gn_model_spec){.variant = (gn_variant)v, .blocks = {2, 2, 2, 2}, .width = width, .size = size,
-                                .classes = CLASSES, .extent = strcmp(extent, "global") == 0 ? 0 : atoi(extent)};
-        return 1;
+    char text[64], *part[3];
+    snprintf(text, sizeof text, "%s", file);
+    *strstr(text, ".safetensors") = '\0';
+    for (int i = 2; i >= 0; i--) { /* from the end: a variant's name has dashes of its own */
+        char *dash = strrchr(text, '-');
+        if (!dash)
+            return 0;
+        *dash = '\0';
+        part[i] = dash + 1;
     }
-    return 0;
+    *spec = (gn_model_spec){.blocks = {2, 2, 2, 2}, .width = atoi(part[2] + 1), .size = atoi(part[1]), .classes = CLASSES,
+                            .extent = atoi(part[0])}; /* "global" is 0 */
+    return gn_variant_parse(text, &spec->variant);
 }
 
 static float want(const gn_st_tensor *t, int64_t i)
