@@ -254,29 +254,30 @@ const char *gn_format_seconds(char buf[32], double seconds)
     return buf;
 }
 
-/* Edit distance of two words of at most MAX_WORD bytes, or SIZE_MAX. */
+/* Edits between two words of at most MAX_WORD bytes, two neighbours swapped counting as one; SIZE_MAX for longer ones. */
 enum { MAX_WORD = 128 };
 static size_t distance(const char *a, const char *b)
 {
-    size_t n = strlen(a), m = strlen(b), row[MAX_WORD + 1];
+    size_t n = strlen(a), m = strlen(b), rows[3][MAX_WORD + 1];
     if (n > MAX_WORD || m > MAX_WORD)
         return SIZE_MAX;
     for (size_t j = 0; j <= m; j++)
-        row[j] = j;
+        rows[0][j] = j;
     for (size_t i = 1; i <= n; i++) {
-        size_t diagonal = row[0];
+        size_t *row = rows[i % 3], *above = rows[(i + 2) % 3], *before = rows[(i + 1) % 3];
         row[0] = i;
         for (size_t j = 1; j <= m; j++) {
-            size_t best = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
+            size_t best = above[j - 1] + (a[i - 1] != b[j - 1]);
+            if (above[j] + 1 < best)
+                best = above[j] + 1;
             if (row[j - 1] + 1 < best)
                 best = row[j - 1] + 1;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && before[j - 2] + 1 < best)
+                best = before[j - 2] + 1;
             row[j] = best;
         }
     }
-    return row[m];
+    return rows[n % 3][m];
 }
 
 const char *gn_nearest(const char *word, const char *const *candidates, size_t n)

@@ -39,7 +39,8 @@ void gn_text_free(gn_text *t);
 const char *gn_format_bytes(char buf[32], uint64_t bytes);
 const char *gn_format_seconds(char buf[32], double seconds);
 
-/* The candidate closest to word (Levenshtein, at most a third of its length away), or NULL: "did you mean". */
+/* "Did you mean": the candidate closest to word by edits (two neighbours swapped are one edit), at most a third of the
+ * word's length away, or NULL. */
 const char *gn_nearest(const char *word, const char *const *candidates, size_t n);
 /* Byte-wise comparison for qsort over char *. */
 int gn_compare_names(const void *a, const void *b);
