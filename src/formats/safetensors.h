@@ -35,7 +35,8 @@ const char *gn_safetensors_meta(const gn_safetensors *f, const char *key);      
 /* Converts tensor t (F32, F64, F16, BF16) to floats in out (t->count of them). */
 genet_status gn_st_to_f32(const gn_st_tensor *t, float *out, genet_error *err);
 
-/* What to write: tensors with name, dtype, shape and data set (bytes is computed). Atomic. */
+/* What to write: tensors with name, dtype, shape and data set (bytes is computed). Atomic; tensors are written from where
+ * they lie. *written (may be NULL) is the size of the file. */
 genet_status gn_safetensors_write(const char *path, const gn_st_tensor *tensors, int count, const char *const *meta_keys,
-                                  const char *const *meta_values, int meta_count, genet_error *err);
+                                  const char *const *meta_values, int meta_count, uint64_t *written, genet_error *err);
 #endif
