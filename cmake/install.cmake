@@ -10,6 +10,10 @@ if(TARGET genet)
   install(TARGETS genet)
 endif()
 
+if(EXISTS ${PROJECT_SOURCE_DIR}/recipes)
+  install(DIRECTORY recipes DESTINATION ${CMAKE_INSTALL_DATADIR}/genet FILES_MATCHING PATTERN "*.yaml")
+endif()
+
 # A oneDNN that is not the system's goes along in <lib>/genet, where libgenet.so and the program look for it.
 set(GENET_PC_ONEDNN "")
 if(GENET_CPU AND GENET_ONEDNN_BUNDLED)
@@ -26,6 +30,7 @@ elseif(GENET_CPU)
 endif()
 
 set(GENET_PC_REQUIRES "jansson yaml-0.1 libjpeg libpng libwebp libarchive")
+file(RELATIVE_PATH GENET_PC_PREFIX /p/${CMAKE_INSTALL_LIBDIR}/pkgconfig /p) # found from where the file lies: relocatable
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/genet)
 configure_file(cmake/genet.pc.in genet.pc @ONLY)
 configure_package_config_file(cmake/genetConfig.cmake.in genetConfig.cmake INSTALL_DESTINATION ${package_dir})
