@@ -112,6 +112,8 @@ static void check_convolutions(checker *k)
     switch (k->step->op) {
     case GN_OP_CONV:
         want_vector(k, input(k, 2), o->dim[3]);
+        if (input(k, 3) && k->step->in[3] != k->step->out[0])
+            complain(k, "add is not the output's own tensor");
         /* fall through */
     case GN_OP_DWCONV:
         want_convolution(k, a, b, o, depthwise);
