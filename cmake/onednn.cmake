@@ -4,8 +4,8 @@
 # Sets GENET_ONEDNN_VERSION, GENET_ONEDNN_LIBRARY and GENET_ONEDNN_BUNDLED (not the system's: installed beside libgenet).
 
 function(gn_onednn_look root out_library out_include out_version)
-  unset(include CACHE)
-  unset(library CACHE)
+  unset(include)
+  unset(library)
   if(root STREQUAL "system")
     find_path(include oneapi/dnnl/dnnl_version.h NO_CACHE)
     find_library(library dnnl NO_CACHE)
