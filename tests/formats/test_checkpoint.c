@@ -273,8 +273,10 @@ static void every_failed_call_is_survived(void **state)
             gn_fault_arm((gn_fault_kind)kind, n);
             genet_status status = gn_checkpoint_save(&c, out, NULL, &e);
             gn_fault_disarm();
-            if (gn_fault_fired() == 0)
+            if (gn_fault_fired() == 0) {
+                unlink(out);
                 break;
+            }
             assert_int_not_equal(status, GENET_OK);
             gn_checkpoint whole; /* after a fault behind the rename the file is there, and whole */
             if (gn_file_exists(out)) {
