@@ -313,26 +313,10 @@ static int stem_forward(gn_builder *b, int x)
     return b->pooled;
 }
 
-static int input_forward(gn_builder *b)
-{
-    gn_plan *p = b->plan;
-    const int64_t dim[4] = {p->batch, b->model->spec.size, b->model->spec.size, 3};
-    if (b->options->float_input)
-        return p->x = gn_plan_tensor(p, GN_BOUND, p->map_type, 4, dim, "x");
-    p->pixels = gn_plan_tensor(p, GN_BOUND, GN_U8, 4, dim, "pixels");
-    p->mix = gn_plan_tensor(p, GN_BOUND, GN_F32, 2, (int64_t[4]){p->batch, 6}, "mix");
-    int x = gn_plan_tensor(p, GN_ACT, p->map_type, 4, dim, "x");
-    gn_attr attr = {0};
-    memcpy(attr.mean, b->options->mean, sizeof attr.mean);
-    memcpy(attr.std, b->options->std, sizeof attr.std);
-    int in[] = {p->pixels, p->mix}, out[] = {x};
-    STEP(b, INPUT, in, out, &attr, "input");
-    return x;
-}
-
 static void network_forward(gn_builder *b)
 {
-    int x = stem_forward(b, input_forward(b));
+    const gn_plan_options *o = b->options;
+    int x = stem_forward(b, gn_plan_input(b->plan, o->float_input, b->model->spec.size, o->mean, o->std));
     for (int i = 0; i < b->block_count; i++)
         x = block_forward(b, &b->blocks[i], x);
     const gn_tensor t = *tensor(b, x);

@@ -154,6 +154,21 @@ int gn_plan_step(gn_plan *p, gn_op op, gn_phase phase, const int *in, int n_in, 
     return p->step_count++;
 }
 
+int gn_plan_input(gn_plan *p, bool float_input, int size, const float mean[3], const float std[3])
+{
+    const int64_t dim[4] = {p->batch, size, size, 3};
+    if (float_input)
+        return p->x = gn_plan_tensor(p, GN_BOUND, p->map_type, 4, dim, "x");
+    p->pixels = gn_plan_tensor(p, GN_BOUND, GN_U8, 4, dim, "pixels");
+    p->mix = gn_plan_tensor(p, GN_BOUND, GN_F32, 2, (int64_t[4]){p->batch, 6}, "mix");
+    int x = gn_plan_tensor(p, GN_ACT, p->map_type, 4, dim, "x");
+    gn_attr attr = {0};
+    memcpy(attr.mean, mean, sizeof attr.mean);
+    memcpy(attr.std, std, sizeof attr.std);
+    gn_plan_step(p, GN_OP_INPUT, GN_FORWARD, (int[]){p->pixels, p->mix}, 2, &x, 1, &attr, "input");
+    return x;
+}
+
 static void use(gn_plan *p, int tensor, int step)
 {
     if (tensor < 0)

@@ -113,6 +113,8 @@ int gn_plan_tensor(gn_plan *p, gn_role role, gn_dtype t, int rank, const int64_t
 int gn_plan_bind_weight(gn_plan *p, gn_role role, const gn_weight *w); /* GN_PARAM, GN_GRAD or GN_STATE; deduplicated */
 int gn_plan_step(gn_plan *p, gn_op op, gn_phase phase, const int *in, int n_in, const int *out, int n_out,
                  const gn_attr *attr, const char *format, ...) __attribute__((format(printf, 9, 10)));
+/* The images: a bound x (N,size,size,3) of the map type, or bound pixels + mix and the INPUT step. Returns x. */
+int gn_plan_input(gn_plan *p, bool float_input, int size, const float mean[3], const float std[3]);
 /* Checks every step's shapes and types, computes lifetimes and offsets. keep_all: no reuse (tests look at everything). */
 genet_status gn_plan_finish(gn_plan *p, bool keep_all, genet_error *err);
 void gn_plan_free(gn_plan *p);
