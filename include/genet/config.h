@@ -18,6 +18,8 @@ GENET_API void genet_config_free(genet_config *config);
 GENET_API genet_status genet_config_set(genet_config *config, const char *key, const char *value, genet_error *error);
 /* Reads a recipe (YAML mapping). Options set before win over the recipe's. */
 GENET_API genet_status genet_config_read_recipe(genet_config *config, const char *path, genet_error *error);
+/* Whether the settings of a training fit together (crop-area-min <= crop-area-max, ...); genet_train checks it too. */
+GENET_API genet_status genet_config_check(const genet_config *config, genet_error *error);
 /* Copies the value's text into `value` (always terminated); GENET_USAGE for an unknown key. */
 GENET_API genet_status genet_config_get(const genet_config *config, const char *key, char *value, size_t size,
                                         genet_error *error);
