@@ -24,7 +24,7 @@
 /* "theta-plus-8-72-w4.safetensors": variant, extent, size, width. */
 static int parse_name(const char *file, gn_model_spec *spec)
 {
-    char text[64], *part[3];
+    char text[256], *part[3];
     snprintf(text, sizeof text, "%s", file);
     *strstr(text, ".safetensors") = '\0';
     for (int i = 2; i >= 0; i--) { /* from the end: a variant's name has dashes of its own */
