@@ -187,17 +187,31 @@ static int excite_backward(gn_builder *b, const gn_block *k, two_maps g, int *di
 
 /* --- blocks, stem, head ------------------------------------------------------------------------------------------------ */
 
+/* With low_memory: the ReLU output of a unit again, so that the forward pass's copy could be dropped. */
+static int recomputed(gn_builder *b, const gn_unit *u)
+{
+    if (!b->options->low_memory)
+        return u->o;
+    int o = gn_plan_tensor(b->plan, GN_ACT, b->plan->map_type, 4, b->plan->tensors[u->o].dim, "%s.relu again", u->bn.name);
+    gn_attr attr = {.relu = true, .eps = u->bn.eps};
+    int in[] = {u->y, u->bn.stats}, out[] = {o};
+    STEP(b, BN_ACT, in, out, &attr, "%s", u->bn.name);
+    return o;
+}
+
 static int unit_backward(gn_builder *b, const gn_unit *u, int d_o)
 {
     bn_backward(b, d_o, u->y, &u->bn, true);
     return conv_backward(b, u, d_o, false, true);
 }
 
-static two_maps block_backward(gn_builder *b, const gn_block *k, two_maps g)
+static two_maps block_backward(gn_builder *b, gn_block *k, two_maps g)
 {
     int did = -1;
     int dy = k->local ? excite_backward(b, k, g, &did) : tail_backward(b, k, g, &did);
+    k->conv3.x = recomputed(b, &k->conv2);
     int d_o2 = conv_backward(b, &k->conv3, dy, false, true);
+    k->conv2.x = recomputed(b, &k->conv1);
     int d_o1 = unit_backward(b, &k->conv2, d_o2);
     two_maps below = {.do1 = g.do1, .do2 = unit_backward(b, &k->conv1, d_o1)};
     if (k->projects)

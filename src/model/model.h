@@ -44,6 +44,7 @@ typedef struct gn_plan_options {
     bool training;      /* forward in training mode + loss + backward; else evaluation up to the logits */
     bool float_input;   /* x (N,H,W,3) of the map type is bound instead of pixels + mix */
     bool keep_all;      /* no reuse of activations */
+    bool low_memory;    /* the outputs of a block's first two ReLUs are computed again in the backward pass, not kept */
     float mean[3], std[3];
     double on, off;     /* loss targets; see gn_smoothing */
     bool exact_loss_gradient;

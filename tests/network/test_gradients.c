@@ -90,9 +90,48 @@ static void test_no_projection(void **state)
     check_network(&spec);
 }
 
+/* Computing activations again changes no bit of a gradient, and takes less memory. */
+static void test_low_memory(void **state)
+{
+    (void)state;
+    enum { BATCH = 2 };
+    for (int v = GN_PLAIN; v <= GN_THETA_PLUS; v++) {
+        gn_model_spec spec = {.variant = (gn_variant)v, .blocks = {2, 2, 1, 1}, .width = 8, .size = 64, .classes = 5};
+        genet_error err;
+        net n;
+        net_open(&n, "ref", &spec, GN_F64, BATCH, true, false);
+        golden_fill(&n.weights);
+        golden_images(n.x, GN_F64, "input", BATCH, 0, spec.size);
+        golden_labels(n.labels, n.lambda, "label", BATCH, 0, spec.classes);
+        net_run(&n, GN_FORWARD | GN_BACKWARD);
+        size_t bytes = (size_t)n.model->weights.param_count * sizeof(double);
+        double *kept = malloc(bytes);
+        memcpy(kept, n.grads, bytes);
+        memset(n.grads, 0, bytes);
+        gn_plan_options o = {.batch = BATCH, .map_type = GN_F64, .training = true, .float_input = true, .grad_scale = 1,
+                             .exact_loss_gradient = true, .low_memory = true};
+        gn_smoothing(0.1, spec.classes, false, &o.on, &o.off);
+        gn_plan *low;
+        gn_exec *exec;
+        if (gn_model_plan(n.model, &o, &low, &err) != GENET_OK ||
+            gn_exec_create(&exec, n.backend, n.device, low, &n.weights, n.grads, &err) != GENET_OK)
+            fail_msg("%s", err.text);
+        gn_exec_bind(exec, low->x, n.x);
+        gn_exec_bind(exec, low->labels, n.labels);
+        gn_exec_bind(exec, low->lambda, n.lambda);
+        assert_int_equal(gn_exec_run(exec, GN_FORWARD | GN_BACKWARD, &err), GENET_OK);
+        assert_memory_equal(kept, n.grads, bytes);
+        assert_true(low->act_bytes < n.plan->act_bytes * 9 / 10);
+        gn_exec_free(exec);
+        gn_plan_free(low);
+        free(kept);
+        net_close(&n);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_paper_form), cmocka_unit_test(test_mindspore_form),
-                                       cmocka_unit_test(test_no_projection)};
+                                       cmocka_unit_test(test_no_projection), cmocka_unit_test(test_low_memory)};
     return cmocka_run_group_tests_name("gradients", tests, NULL, NULL);
 }
