@@ -65,6 +65,10 @@ bool gn_parse_real(const char *text, double *value)
 
 const char *gn_format_real(char buf[32], double value)
 {
+    if (value == floor(value) && fabs(value) < 1e15) { /* 1000, not 1e+03 */
+        format_c(buf, 32, "%.0f", value);
+        return buf;
+    }
     for (int digits = 1; digits <= 17; digits++) {
         double back;
         format_c(buf, 32, "%.*g", digits, value);

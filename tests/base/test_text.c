@@ -122,6 +122,8 @@ static void reals_round_trip(void **state)
     }
     assert_string_equal(gn_format_real(buf, 0.1), "0.1");
     assert_string_equal(gn_format_real(buf, 1e-4), "0.0001");
+    assert_string_equal(gn_format_real(buf, 1000), "1000");
+    assert_string_equal(gn_format_real(buf, 16777216), "16777216");
     assert_string_equal(gn_format_real(buf, 1.0 / 3), "0.3333333333333333");
 }
 
