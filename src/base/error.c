@@ -10,8 +10,8 @@
 const char *genet_status_text(genet_status status)
 {
     switch (status) {
-#define X(name, number, exit_code, text)                                                                              \
-    case GENET_##name:                                                                                                \
+#define X(name, number, exit_code, text)                                                                               \
+    case GENET_##name:                                                                                                 \
         return text;
         GENET_STATUS_LIST(X)
 #undef X
@@ -22,8 +22,8 @@ const char *genet_status_text(genet_status status)
 int genet_status_exit_code(genet_status status)
 {
     switch (status) {
-#define X(name, number, exit_code, text)                                                                              \
-    case GENET_##name:                                                                                                \
+#define X(name, number, exit_code, text)                                                                               \
+    case GENET_##name:                                                                                                 \
         return exit_code;
         GENET_STATUS_LIST(X)
 #undef X

@@ -40,8 +40,9 @@ int64_t gn_fault_fired(void)
 
 bool gn_fault_due(gn_fault_kind kind)
 {
-    static const int error_of[] = {[GN_FAULT_ALLOCATION] = ENOMEM, [GN_FAULT_OPEN] = EMFILE, [GN_FAULT_READ] = EIO,
-                                   [GN_FAULT_WRITE] = ENOSPC,      [GN_FAULT_FSYNC] = EIO,   [GN_FAULT_RENAME] = EACCES};
+    static const int error_of[] = {
+        [GN_FAULT_ALLOCATION] = ENOMEM, [GN_FAULT_OPEN] = EMFILE, [GN_FAULT_READ] = EIO,
+        [GN_FAULT_WRITE] = ENOSPC,      [GN_FAULT_FSYNC] = EIO,   [GN_FAULT_RENAME] = EACCES};
     if (atomic_load_explicit(&armed, memory_order_relaxed) != (int)kind)
         return false;
     int64_t left = atomic_fetch_sub(&countdown, 1);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Faults on demand, for tests: makes the n-th allocation, open, read, write, fsync or rename of the process fail. mem.c and
- * file.c ask here before the real call. Always compiled in; disarmed it costs one relaxed atomic load. */
+ * Faults on demand, for tests: makes the n-th allocation, open, read, write, fsync or rename of the process fail. mem.c
+ * and file.c ask here before the real call. Always compiled in; disarmed it costs one relaxed atomic load. */
 #ifndef GN_BASE_FAULT_H
 #define GN_BASE_FAULT_H
 #include <stdbool.h>

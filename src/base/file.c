@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Files: reading with limits, mapping, atomic writing.
- * A temporary is TARGET.tmp0 (1, 2, ... while another writer holds the lower ones), locked as long as it is written. One
- * that a killed process left behind is unlocked, so the next writer takes it over and nothing piles up. */
+ * A temporary is TARGET.tmp0 (1, 2, ... while another writer holds the lower ones), locked as long as it is written.
+ * One that a killed process left behind is unlocked, so the next writer takes it over and nothing piles up. */
 #include "base/file.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -212,8 +212,10 @@ static genet_status open_temporary(gn_writer *w, genet_error *err)
         if (status != GENET_OK)
             return status;
     }
-    return gn_fail(err, GENET_IO, "cannot write %s: %d temporaries beside it (%s.tmp0, ...) are in use; wait for the other "
-                   "writers, or remove them", w->path, TEMPORARIES, w->path);
+    return gn_fail(err, GENET_IO,
+                   "cannot write %s: %d temporaries beside it (%s.tmp0, ...) are in use; wait for the other "
+                   "writers, or remove them",
+                   w->path, TEMPORARIES, w->path);
 }
 
 genet_status gn_writer_open(gn_writer *w, const char *path, genet_error *err)

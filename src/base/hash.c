@@ -86,7 +86,8 @@ static void sha256_block(uint32_t state[8], const unsigned char block[64])
                block[4 * i + 3];
     for (int i = 16; i < 64; i++) {
         uint32_t a = w[i - 15], b = w[i - 2];
-        w[i] = w[i - 16] + (rotate(a, 7) ^ rotate(a, 18) ^ a >> 3) + w[i - 7] + (rotate(b, 17) ^ rotate(b, 19) ^ b >> 10);
+        uint32_t near = rotate(a, 7) ^ rotate(a, 18) ^ a >> 3, far = rotate(b, 17) ^ rotate(b, 19) ^ b >> 10;
+        w[i] = w[i - 16] + near + w[i - 7] + far;
     }
     memcpy(s, state, sizeof s);
     for (int i = 0; i < 64; i++) {

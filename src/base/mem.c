@@ -25,7 +25,7 @@ uint64_t gn_alloc_count(void)
 
 void *gn_calloc(size_t count, size_t size)
 {
-    if (!admit())
+    if (!admit() || (size > 0 && count > SIZE_MAX / size))
         return NULL;
     /* calloc(0) may give NULL, which callers would take for a failure. */
     return count == 0 || size == 0 ? calloc(1, 1) : calloc(count, size);
@@ -72,7 +72,8 @@ void gn_free(void *block)
     free(block);
 }
 
-/* From here on a slab is a mapping of its own: zeroed by the kernel, aligned so that huge pages fit, given back whole. */
+/* From here on a slab is a mapping of its own: zeroed by the kernel, aligned so that huge pages fit, given back whole.
+ */
 enum { HUGE_PAGE = 2 << 20 };
 
 static void *map_slab(size_t bytes)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Philox4x32-10 and what is drawn from it.
- * The key is the seed; the counter is (block, epoch, sample low, purpose << 24 | sample high), so two streams never share a
- * block as long as sample < 2^56 and a stream draws fewer than 2^34 words. */
+ * The key is the seed; the counter is (block, epoch, sample low, purpose << 24 | sample high), so two streams never
+ * share a block as long as sample < 2^56 and a stream draws fewer than 2^34 words. */
 #include "base/rng.h"
 #include <math.h>
 #include "base/hash.h"

@@ -258,7 +258,8 @@ const char *gn_format_seconds(char buf[32], double seconds)
     return buf;
 }
 
-/* Edits between two words of at most MAX_WORD bytes, two neighbours swapped counting as one; SIZE_MAX for longer ones. */
+/* Edits between two words of at most MAX_WORD bytes, two neighbours swapped counting as one; SIZE_MAX for longer ones.
+ */
 enum { MAX_WORD = 128 };
 static size_t distance(const char *a, const char *b)
 {

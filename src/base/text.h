@@ -17,7 +17,8 @@ bool gn_parse_real(const char *text, double *value);
 const char *gn_format_real(char buf[32], double value);
 /* Bytes of the UTF-8 character at `bytes` (1..4; looks no further than a NUL), 0 where there is none. */
 size_t gn_utf8_length(const char *bytes);
-/* A foreign name for people: control characters and bytes that are not UTF-8 become \xNN. False: it did not fit and is cut. */
+/* A foreign name for people: control characters and bytes that are not UTF-8 become \xNN. False: it did not fit and is
+ * cut. */
 bool gn_escape_name(char *to, size_t size, const char *name);
 
 /* A string builder. Zero it before use (limit 0 means 64 MiB). `failed` stays true after a failed growth; then data may

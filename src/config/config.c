@@ -54,8 +54,8 @@ genet_status genet_config_get(const genet_config *config, const char *key, char 
 {
     if (!gn_option_find(key, NULL)) {
         const char *nearest = gn_option_nearest(key, 0);
-        return gn_fail(error, GENET_USAGE, "%s: unknown key%s%s%s", key, nearest ? "; did you mean " : "", nearest ? nearest : "",
-                       nearest ? "?" : "");
+        return gn_fail(error, GENET_USAGE, "%s: unknown key%s%s%s", key, nearest ? "; did you mean " : "",
+                       nearest ? nearest : "", nearest ? "?" : "");
     }
     char *text = gn_settings_get(config->settings, key);
     if (!text)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Settings as JSON, for run.json and for the metadata of checkpoints. A text that is not UTF-8 (a path may hold any bytes)
- * is written as {"hex": "..."} so that it comes back exactly. */
+ * Settings as JSON, for run.json and for the metadata of checkpoints. A text that is not UTF-8 (a path may hold any
+ * bytes) is written as {"hex": "..."} so that it comes back exactly. */
 #include <jansson.h>
 #include <string.h>
 #include "base/mem.h"
@@ -75,7 +75,8 @@ static char *take_text(const json_t *v, bool *memory)
         *memory = !text;
         return text;
     }
-    const char *hex = json_is_object(v) && json_object_size(v) == 1 ? json_string_value(json_object_get(v, "hex")) : NULL;
+    const char *hex =
+        json_is_object(v) && json_object_size(v) == 1 ? json_string_value(json_object_get(v, "hex")) : NULL;
     size_t n = hex ? strlen(hex) : 0;
     if (!hex || n % 2 || strspn(hex, "0123456789abcdef") != n)
         return NULL;
@@ -112,7 +113,8 @@ static genet_status set_value(gn_settings *s, const gn_option *o, const json_t *
             return gn_fail(err, GENET_FORMAT, "%s: not a whole number", origin);
         gn_text text = {0};
         gn_text_add(&text, "%lld", (long long)json_integer_value(v));
-        genet_status status = text.failed ? gn_fail_memory(err, 32, origin) : gn_value_set(s, o, text.data, origin, err);
+        genet_status status =
+            text.failed ? gn_fail_memory(err, 32, origin) : gn_value_set(s, o, text.data, origin, err);
         gn_text_free(&text);
         return status;
     case GENET_OPTION_REAL:
@@ -152,11 +154,13 @@ genet_status gn_settings_from_json(gn_settings *s, const char *json, genet_error
         status = gn_fail(err, GENET_FORMAT, "the stored settings are not a JSON object");
         goto out;
     }
-    json_object_foreach (root, key, value) {
+    json_object_foreach(root, key, value)
+    {
         size_t id;
         const gn_option *o = gn_option_find(key, &id);
         if (!o) {
-            status = gn_fail(err, GENET_FORMAT, "the stored settings have a key that this version does not know: %s", key);
+            status =
+                gn_fail(err, GENET_FORMAT, "the stored settings have a key that this version does not know: %s", key);
             goto out;
         }
         status = set_value(s, o, value, key, err);

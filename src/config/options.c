@@ -16,22 +16,22 @@
 static const gn_option table[GN_OPTION_COUNT] = {
 #define INT(name, key, start_, low, high, metavar, commands, group, effect, help)                                     \
     {{key, #start_, metavar, "", GROUP_##group, help, commands, GENET_OPTION_INT, (double)(low), (double)(high),      \
-      EFFECT_##effect}, offsetof(gn_settings, name), low, high, start_, 0},
+      EFFECT_##effect}, offsetof(gn_settings, name), low, high},
 #define REAL(name, key, start_, low, high, metavar, commands, group, effect, help)                                    \
     {{key, #start_, metavar, "", GROUP_##group, help, commands, GENET_OPTION_REAL, low, high, EFFECT_##effect},       \
-     offsetof(gn_settings, name), 0, 0, 0, start_},
+     offsetof(gn_settings, name), 0, 0},
 #define FLAG(name, key, start_, commands, group, effect, help)                                                        \
     {{key, (start_) ? "true" : "false", "", "", GROUP_##group, help, commands, GENET_OPTION_FLAG, 0, 1,               \
-      EFFECT_##effect}, offsetof(gn_settings, name), 0, 1, start_, 0},
+      EFFECT_##effect}, offsetof(gn_settings, name), 0, 1},
 #define TEXT(name, key, start_, metavar, commands, group, effect, help)                                               \
     {{key, start_, metavar, "", GROUP_##group, help, commands, GENET_OPTION_TEXT, 0, 0, EFFECT_##effect},             \
-     offsetof(gn_settings, name), 0, 0, 0, 0},
+     offsetof(gn_settings, name), 0, 0},
 #define CHOICE(name, key, start_, choices, commands, group, effect, help)                                             \
     {{key, start_, "", choices, GROUP_##group, help, commands, GENET_OPTION_CHOICE, 0, 0, EFFECT_##effect},           \
-     offsetof(gn_settings, name), 0, 0, 0, 0},
+     offsetof(gn_settings, name), 0, 0},
 #define LIST(name, key, metavar, commands, group, effect, help)                                                       \
     {{key, "", metavar, "", GROUP_##group, help, commands, GENET_OPTION_LIST, 0, 0, EFFECT_##effect},                 \
-     offsetof(gn_settings, name), 0, 0, 0, 0},
+     offsetof(gn_settings, name), 0, 0},
 #include "config/options.def"
 #undef INT
 #undef REAL

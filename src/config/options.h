@@ -7,10 +7,8 @@
 
 typedef struct gn_option {
     genet_option shown;
-    size_t offset;        /* of the value in gn_settings */
-    int64_t least, most;  /* INT: the range, exactly */
-    int64_t start;        /* INT, FLAG: the default; CHOICE: resolved from its text */
-    double real_start;    /* REAL: the default */
+    size_t offset;       /* of the value in gn_settings */
+    int64_t least, most; /* INT: the range, exactly */
 } gn_option;
 
 /* id < GN_OPTION_COUNT. */
@@ -27,7 +25,8 @@ const char *gn_choice_at(const char *choices, int index, size_t *length);
 
 /* Checks text against the option's type and range and stores it; GENET_USAGE with a message that starts with origin.
  * A LIST appends. */
-genet_status gn_value_set(gn_settings *s, const gn_option *option, const char *value, const char *origin, genet_error *err);
+genet_status gn_value_set(gn_settings *s, const gn_option *option, const char *value, const char *origin,
+                          genet_error *err);
 /* Releases what a TEXT or LIST holds and leaves it empty. */
 void gn_value_clear(gn_settings *s, const gn_option *option);
 /* The value's text: numbers shortest, choices by name, flags true or false, lists joined by ", ". */

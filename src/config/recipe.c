@@ -41,10 +41,13 @@ static genet_status next_event(recipe *r, genet_error *err)
 static genet_status take_scalar(recipe *r, const char *what, const char **text, genet_error *err)
 {
     if (r->event.type == YAML_ALIAS_EVENT || (r->event.type == YAML_SCALAR_EVENT && r->event.data.scalar.anchor))
-        return gn_fail(err, GENET_USAGE, "%s line %d: anchors (&) and aliases (*) are not allowed in a recipe; quote a text that "
-                       "starts with one", r->path, line_of(r));
+        return gn_fail(err, GENET_USAGE,
+                       "%s line %d: anchors (&) and aliases (*) are not allowed in a recipe; quote a text that "
+                       "starts with one",
+                       r->path, line_of(r));
     if (r->event.type != YAML_SCALAR_EVENT)
-        return gn_fail(err, GENET_USAGE, "%s line %d: %s must be a single value; a recipe is a flat list of \"key: value\"", r->path,
+        return gn_fail(err, GENET_USAGE,
+                       "%s line %d: %s must be a single value; a recipe is a flat list of \"key: value\"", r->path,
                        line_of(r), what);
     *text = (const char *)r->event.data.scalar.value;
     if (strlen(*text) != r->event.data.scalar.length)
@@ -65,8 +68,8 @@ static genet_status find_key(recipe *r, const gn_option **option, size_t *id, ge
                        nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
     }
     if (!strchr(o->shown.commands, 'T') || *id == GN_OPTION_recipe)
-        return gn_fail(err, GENET_USAGE, "%s line %d: %s does not belong into a recipe: it is no setting of a training", r->path,
-                       line_of(r), key);
+        return gn_fail(err, GENET_USAGE, "%s line %d: %s does not belong into a recipe: it is no setting of a training",
+                       r->path, line_of(r), key);
     if (r->seen[*id])
         return gn_fail(err, GENET_USAGE, "%s line %d: %s is there a second time", r->path, line_of(r), key);
     r->seen[*id] = true;
@@ -75,7 +78,8 @@ static genet_status find_key(recipe *r, const gn_option **option, size_t *id, ge
 }
 
 /* Stores the event's scalar, or, for an option given before the recipe, only checks it. */
-static genet_status store(recipe *r, gn_settings *s, gn_settings *checked, const gn_option *o, size_t id, genet_error *err)
+static genet_status store(recipe *r, gn_settings *s, gn_settings *checked, const gn_option *o, size_t id,
+                          genet_error *err)
 {
     const char *value = NULL;
     gn_settings *to = r->before[id] ? checked : s;
@@ -123,7 +127,8 @@ static genet_status read_document(recipe *r, gn_settings *s, gn_settings *checke
     if (r->event.type == YAML_SCALAR_EVENT && r->event.data.scalar.length == 0) {
         GN_TRY(next_event(r, err));
     } else if (r->event.type != YAML_MAPPING_START_EVENT || r->event.data.mapping_start.anchor) {
-        status = gn_fail(err, GENET_USAGE, "%s line %d: a recipe is a flat list of \"key: value\"", r->path, line_of(r));
+        status =
+            gn_fail(err, GENET_USAGE, "%s line %d: a recipe is a flat list of \"key: value\"", r->path, line_of(r));
         goto out;
     } else {
         GN_TRY(next_event(r, err));
@@ -140,7 +145,8 @@ out:
     return status;
 }
 
-genet_status gn_settings_parse_recipe(gn_settings *s, const char *name, const unsigned char *text, size_t bytes, genet_error *err)
+genet_status gn_settings_parse_recipe(gn_settings *s, const char *name, const unsigned char *text, size_t bytes,
+                                      genet_error *err)
 {
     recipe r = {.path = name};
     gn_settings *checked = NULL;

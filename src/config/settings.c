@@ -58,8 +58,8 @@ genet_status gn_settings_set(gn_settings *s, const char *key, const char *value,
         origin = key;
     if (!o) {
         const char *nearest = gn_option_nearest(key, 0);
-        return gn_fail(err, GENET_USAGE, "%s: unknown key%s%s%s", origin, nearest ? "; did you mean " : "", nearest ? nearest : "",
-                       nearest ? "?" : "");
+        return gn_fail(err, GENET_USAGE, "%s: unknown key%s%s%s", origin, nearest ? "; did you mean " : "",
+                       nearest ? nearest : "", nearest ? "?" : "");
     }
     genet_status status = gn_value_set(s, o, value, origin, err);
     if (status == GENET_OK)
@@ -122,7 +122,7 @@ bool gn_parse_interval(const char *text, gn_interval *out)
     static const struct {
         const char *unit;
         double steps, seconds, epochs;
-    } units[] = {{"step", 1, 0, 0}, {"steps", 1, 0, 0},   {"s", 0, 1, 0},      {"min", 0, 60, 0},
+    } units[] = {{"step", 1, 0, 0}, {"steps", 1, 0, 0}, {"s", 0, 1, 0},     {"min", 0, 60, 0},
                  {"h", 0, 3600, 0}, {"epoch", 0, 0, 1}, {"epochs", 0, 0, 1}};
     size_t digits = strspn(text, "0123456789");
     char number[16];
@@ -136,7 +136,8 @@ bool gn_parse_interval(const char *text, gn_interval *out)
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
         if (strcmp(text + digits, units[i].unit) == 0) {
             double count = (double)n;
-            *out = (gn_interval){(int64_t)(units[i].steps * count), units[i].seconds * count, (int64_t)(units[i].epochs * count)};
+            *out = (gn_interval){(int64_t)(units[i].steps * count), units[i].seconds * count,
+                                 (int64_t)(units[i].epochs * count)};
             return true;
         }
     return false;
@@ -147,15 +148,16 @@ static genet_status check_steps(const gn_settings *s, genet_error *err)
 {
     int64_t before = 0, epoch = 0;
     if (s->schedule == GN_CHOICE_SCHEDULE_STEP && s->step_epochs.count == 0)
-        return gn_fail(err, GENET_USAGE, "--schedule step needs the epochs at which the rate drops: --step-epochs 30 "
+        return gn_fail(err, GENET_USAGE,
+                       "--schedule step needs the epochs at which the rate drops: --step-epochs 30 "
                        "--step-epochs 60");
     for (int i = 0; i < s->step_epochs.count; i++, before = epoch) {
         if (!gn_parse_int(s->step_epochs.items[i], &epoch) || epoch <= before)
-            return gn_fail(err, GENET_USAGE, "--step-epochs: %s follows %lld; the epochs must rise", s->step_epochs.items[i],
-                           (long long)before);
+            return gn_fail(err, GENET_USAGE, "--step-epochs: %s follows %lld; the epochs must rise",
+                           s->step_epochs.items[i], (long long)before);
         if (s->schedule == GN_CHOICE_SCHEDULE_STEP && epoch >= s->epochs)
-            return gn_fail(err, GENET_USAGE, "--step-epochs: %lld lies outside the run of %lld epochs", (long long)epoch,
-                           (long long)s->epochs);
+            return gn_fail(err, GENET_USAGE, "--step-epochs: %lld lies outside the run of %lld epochs",
+                           (long long)epoch, (long long)s->epochs);
     }
     return GENET_OK;
 }
@@ -164,8 +166,8 @@ genet_status gn_settings_check(const gn_settings *s, genet_error *err)
 {
     char a[32], b[32];
     if (s->area_min > s->area_max)
-        return gn_fail(err, GENET_USAGE, "--crop-area-min %s is larger than --crop-area-max %s", gn_format_real(a, s->area_min),
-                       gn_format_real(b, s->area_max));
+        return gn_fail(err, GENET_USAGE, "--crop-area-min %s is larger than --crop-area-max %s",
+                       gn_format_real(a, s->area_min), gn_format_real(b, s->area_max));
     if (s->aspect_min > s->aspect_max)
         return gn_fail(err, GENET_USAGE, "--crop-aspect-min %s is larger than --crop-aspect-max %s",
                        gn_format_real(a, s->aspect_min), gn_format_real(b, s->aspect_max));
@@ -176,18 +178,22 @@ genet_status gn_settings_check(const gn_settings *s, genet_error *err)
         return gn_fail(err, GENET_USAGE, "--warmup: %s epochs of warm-up do not fit into a run of %lld epochs",
                        gn_format_real(a, s->warmup), (long long)s->epochs);
     if (*s->val && s->val_split > 0)
-        return gn_fail(err, GENET_USAGE, "--val and --val-split exclude each other: name a validation set, or hold out a share "
+        return gn_fail(err, GENET_USAGE,
+                       "--val and --val-split exclude each other: name a validation set, or hold out a share "
                        "of the training set");
     if (s->merge_classes && s->class_names != GN_CHOICE_CLASS_NAMES_LEAF)
-        return gn_fail(err, GENET_USAGE, "--merge-classes needs --class-names leaf: by path no two folders have one name");
+        return gn_fail(err, GENET_USAGE,
+                       "--merge-classes needs --class-names leaf: by path no two folders have one name");
     if (s->freeze && !*s->init_from && !*s->resume)
         return gn_fail(err, GENET_USAGE, "--freeze-body trains the head alone and needs a trained body: --init MODEL");
     if (s->force_resume && !*s->resume)
         return gn_fail(err, GENET_USAGE, "--force-resume needs --resume FOLDER");
     if (*s->resume && *s->init_from && s->given[GN_OPTION_init_from])
-        return gn_fail(err, GENET_USAGE, "--resume and --init exclude each other: a resumed run has its weights already");
+        return gn_fail(err, GENET_USAGE,
+                       "--resume and --init exclude each other: a resumed run has its weights already");
     if (s->accumulate > 16777216 / s->batch)
-        return gn_fail(err, GENET_USAGE, "--accumulate %lld batches of %lld images: at most 16777216 images an update are allowed",
+        return gn_fail(err, GENET_USAGE,
+                       "--accumulate %lld batches of %lld images: at most 16777216 images an update are allowed",
                        (long long)s->accumulate, (long long)s->batch);
     return check_steps(s, err);
 }

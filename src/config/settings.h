@@ -7,7 +7,6 @@
 #include <stdint.h>
 #include "base/error.h"
 #include "base/text.h"
-#include "genet/config.h"
 
 typedef struct gn_string_list {
     char **items;
@@ -63,15 +62,17 @@ void gn_settings_free(gn_settings *s);
 /* Sets one option from text. Unknown key, wrong type and value out of range name the key, the value and the nearest
  * valid one. A LIST appends. origin ("--epochs", "recipe.yaml line 3") goes into the message. */
 genet_status gn_settings_set(gn_settings *s, const char *key, const char *value, const char *origin, genet_error *err);
-/* A flat YAML mapping of keys to scalars (or sequences for LIST options). Settings already given are not overwritten, but
- * the recipe's value is checked all the same. Errors are GENET_USAGE and name file, line, key and value. */
+/* A flat YAML mapping of keys to scalars (or sequences for LIST options). Settings already given are not overwritten,
+ * but the recipe's value is checked all the same. Errors are GENET_USAGE and name file, line, key and value. */
 genet_status gn_settings_read_recipe(gn_settings *s, const char *path, genet_error *err);
 /* The same for text in memory; name stands for the file in messages. */
-genet_status gn_settings_parse_recipe(gn_settings *s, const char *name, const unsigned char *text, size_t bytes, genet_error *err);
-/* What one option's range cannot say: crop-area-min <= crop-area-max, val against val-split, ... A training calls it once,
- * when all its settings are in. */
+genet_status gn_settings_parse_recipe(gn_settings *s, const char *name, const unsigned char *text, size_t bytes,
+                                      genet_error *err);
+/* What one option's range cannot say: crop-area-min <= crop-area-max, val against val-split, ... A training calls it
+ * once, when all its settings are in. */
 genet_status gn_settings_check(const gn_settings *s, genet_error *err);
-/* Takes over from `from` every option that s was not given. For --resume: the stored settings, then what the user changed. */
+/* Takes over from `from` every option that s was not given. For --resume: the stored settings, then what the user
+ * changed. */
 genet_status gn_settings_adopt(gn_settings *s, const gn_settings *from, genet_error *err);
 /* Epochs of warm-up: "warmup" where given, otherwise its default but at most a fifth of the run. */
 double gn_settings_warmup(const gn_settings *s);
@@ -93,8 +94,4 @@ int gn_settings_differences(const gn_settings *a, const gn_settings *b, gn_text 
 /* Value of one option as text (fresh memory, or NULL). */
 char *gn_settings_get(const gn_settings *s, const char *key);
 bool gn_settings_given(const gn_settings *s, gn_option_id id);
-/* Copies every option that is given in `from` over that of `to`. */
-genet_status gn_settings_overlay(gn_settings *to, const gn_settings *from, genet_error *err);
-/* The settings of a public handle. */
-const gn_settings *gn_config_settings(const genet_config *config);
 #endif

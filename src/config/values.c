@@ -45,8 +45,8 @@ static genet_status fail_choice(const char *choices, const char *value, const ch
     }
     const char *nearest = gn_nearest(value, words, count);
     return gn_fail(err, GENET_USAGE, "%s: \"%s\" is not allowed: %s%s%s%s", origin, value,
-                   list_choices(listed, sizeof listed, choices), nearest ? " (did you mean " : "", nearest ? nearest : "",
-                   nearest ? "?)" : "");
+                   list_choices(listed, sizeof listed, choices), nearest ? " (did you mean " : "",
+                   nearest ? nearest : "", nearest ? "?)" : "");
 }
 
 static genet_status set_int(gn_settings *s, const gn_option *o, const char *value, const char *origin, genet_error *err)
@@ -61,13 +61,14 @@ static genet_status set_int(gn_settings *s, const gn_option *o, const char *valu
         return gn_fail(err, GENET_USAGE, "%s: \"%s\" is not a whole number%s; allowed is %lld to %lld", origin, value,
                        gn_parse_real(value, &real) ? "" : " (digits only)", (long long)o->least, (long long)o->most);
     if (too_long || n < o->least || n > o->most)
-        return gn_fail(err, GENET_USAGE, "%s: %s is out of range: allowed is %lld to %lld (nearest: %lld)", origin, value,
-                       (long long)o->least, (long long)o->most, (long long)(n < o->least ? o->least : o->most));
+        return gn_fail(err, GENET_USAGE, "%s: %s is out of range: allowed is %lld to %lld (nearest: %lld)", origin,
+                       value, (long long)o->least, (long long)o->most, (long long)(n < o->least ? o->least : o->most));
     *(int64_t *)place(s, o) = n;
     return GENET_OK;
 }
 
-static genet_status set_real(gn_settings *s, const gn_option *o, const char *value, const char *origin, genet_error *err)
+static genet_status set_real(gn_settings *s, const gn_option *o, const char *value, const char *origin,
+                             genet_error *err)
 {
     double d = 0;
     char low[32], high[32];
@@ -77,13 +78,14 @@ static genet_status set_real(gn_settings *s, const gn_option *o, const char *val
         return gn_fail(err, GENET_USAGE, "%s: \"%s\" is not a number%s; allowed is %s to %s", origin, value,
                        strchr(value, ',') ? " (write a point, not a comma)" : "", low, high);
     if (!(d >= o->shown.minimum && d <= o->shown.maximum))
-        return gn_fail(err, GENET_USAGE, "%s: %s is out of range: allowed is %s to %s (nearest: %s)", origin, value, low, high,
-                       d < o->shown.minimum ? low : high);
+        return gn_fail(err, GENET_USAGE, "%s: %s is out of range: allowed is %s to %s (nearest: %s)", origin, value,
+                       low, high, d < o->shown.minimum ? low : high);
     *(double *)place(s, o) = d;
     return GENET_OK;
 }
 
-static genet_status set_flag(gn_settings *s, const gn_option *o, const char *value, const char *origin, genet_error *err)
+static genet_status set_flag(gn_settings *s, const gn_option *o, const char *value, const char *origin,
+                             genet_error *err)
 {
     static const char *const yes[] = {"true", "yes", "on", "1"}, *const no[] = {"false", "no", "off", "0"};
     for (int i = 0; i < 4; i++) {
@@ -92,7 +94,8 @@ static genet_status set_flag(gn_settings *s, const gn_option *o, const char *val
         *(bool *)place(s, o) = strcmp(value, yes[i]) == 0;
         return GENET_OK;
     }
-    return gn_fail(err, GENET_USAGE, "%s: \"%s\" is neither true nor false (yes/no and on/off are fine too)", origin, value);
+    return gn_fail(err, GENET_USAGE, "%s: \"%s\" is neither true nor false (yes/no and on/off are fine too)", origin,
+                   value);
 }
 
 static genet_status set_text(gn_settings *s, const gn_option *o, const char *value, genet_error *err)
@@ -131,7 +134,8 @@ static genet_status check_form(size_t id, const char *value, const char *origin,
     switch (id) {
     case GN_OPTION_depth:
         if (gn_choice_find("26|50|101|152", value) < 0 && gn_parse_int(value, &n) && n >= 26 && n <= 152)
-            return gn_fail(err, GENET_USAGE, "%s: a ResNet of %s layers is not known: 26, 50, 101 or 152", origin, value);
+            return gn_fail(err, GENET_USAGE, "%s: a ResNet of %s layers is not known: 26, 50, 101 or 152", origin,
+                           value);
         return GENET_OK;
     case GN_OPTION_cap:
         if (!equals || equals == value || !gn_parse_int(equals + 1, &n) || n < 0)
@@ -139,16 +143,18 @@ static genet_status check_form(size_t id, const char *value, const char *origin,
         return GENET_OK;
     case GN_OPTION_step_epochs:
         if (!gn_parse_int(value, &n) || n < 1 || n > 100000)
-            return gn_fail(err, GENET_USAGE, "%s: \"%s\" is not an epoch: a whole number from 1 to 100000", origin, value);
+            return gn_fail(err, GENET_USAGE, "%s: \"%s\" is not an epoch: a whole number from 1 to 100000", origin,
+                           value);
         return GENET_OK;
     case GN_OPTION_checkpoint_every:
         if (!gn_parse_interval(value, &interval))
-            return gn_fail(err, GENET_USAGE, "%s: \"%s\" is not an interval: write 500steps, 10min, 30s, 2h or 1epoch", origin,
-                           value);
+            return gn_fail(err, GENET_USAGE, "%s: \"%s\" is not an interval: write 500steps, 10min, 30s, 2h or 1epoch",
+                           origin, value);
         return GENET_OK;
     case GN_OPTION_isa:
-        return !*value || gn_choice_find("sse4|avx2|avx512", value) >= 0 ? GENET_OK
-                                                                         : fail_choice("sse4|avx2|avx512", value, origin, err);
+        return !*value || gn_choice_find("sse4|avx2|avx512", value) >= 0
+                   ? GENET_OK
+                   : fail_choice("sse4|avx2|avx512", value, origin, err);
     default:
         return GENET_OK;
     }
@@ -158,7 +164,8 @@ genet_status gn_value_set(gn_settings *s, const gn_option *o, const char *value,
 {
     int choice;
     if (strlen(value) > MAX_TEXT)
-        return gn_fail(err, GENET_USAGE, "%s: a value of %zu bytes; at most %d are allowed", origin, strlen(value), MAX_TEXT);
+        return gn_fail(err, GENET_USAGE, "%s: a value of %zu bytes; at most %d are allowed", origin, strlen(value),
+                       MAX_TEXT);
     genet_status status = check_form((size_t)(o - gn_option_at(0)), value, origin, err);
     if (status != GENET_OK)
         return status;

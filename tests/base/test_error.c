@@ -35,7 +35,8 @@ static void texts(void **state)
     assert_int_equal(gn_fail(NULL, GENET_IO, "x"), GENET_IO);
     gn_error_prefix(NULL, "x");
     gn_fail_errno(&err, GENET_IO, ENOSPC, "cannot write %s", "f");
-    assert_string_equal(err.text, "cannot write f: No space left on device (free some space, or choose another folder)");
+    assert_string_equal(err.text,
+                        "cannot write f: No space left on device (free some space, or choose another folder)");
     gn_fail_memory(&err, 12, "a list");
     assert_string_equal(err.text, "not enough memory for 12 bytes (a list)");
     assert_int_equal(err.status, GENET_MEMORY);
@@ -137,7 +138,8 @@ static void allocation_faults(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(statuses), cmocka_unit_test(texts), cmocka_unit_test(long_texts),
-                                       cmocka_unit_test(memory),   cmocka_unit_test(slabs), cmocka_unit_test(allocation_faults)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(statuses),   cmocka_unit_test(texts),
+                                       cmocka_unit_test(long_texts), cmocka_unit_test(memory),
+                                       cmocka_unit_test(slabs),      cmocka_unit_test(allocation_faults)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -338,8 +338,9 @@ static void joining(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-    const struct CMUnitTest tests[] = {T(round_trip),  T(printf_of_any_length), T(abort_leaves_nothing), T(every_fault),
-                                       T(a_full_disk_stays_full), T(temporaries), T(links_and_devices), T(reading_refuses),
-                                       T(appending),   T(folders), T(joining)};
+    const struct CMUnitTest tests[] = {
+        T(round_trip),  T(printf_of_any_length), T(abort_leaves_nothing), T(every_fault), T(a_full_disk_stays_full),
+        T(temporaries), T(links_and_devices),    T(reading_refuses),      T(appending),   T(folders),
+        T(joining)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

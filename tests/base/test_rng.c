@@ -14,12 +14,11 @@
 static void philox_known_answers(void **state)
 {
     (void)state;
-    static const uint32_t vectors[3][10] = {
-        {0, 0, 0, 0, 0, 0, 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8},
-        {0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0x408f276d, 0x41c83b0e, 0xa20bc7c6,
-         0x6d5451fd},
-        {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344, 0xa4093822, 0x299f31d0, 0xd16cfe09, 0x94fdcceb, 0x5001e420,
-         0x24126ea1}};
+    static const uint32_t vectors[3][10] = {{0, 0, 0, 0, 0, 0, 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8},
+                                            {0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff,
+                                             0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd},
+                                            {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344, 0xa4093822, 0x299f31d0,
+                                             0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}};
     for (int i = 0; i < 3; i++) {
         uint32_t out[4];
         gn_philox(vectors[i], vectors[i] + 4, out);
@@ -38,8 +37,11 @@ static void streams(void **state)
         for (int i = 0; i < 4; i++)
             assert_int_equal(gn_rng_u32(&a), out[i]);
     }
-    gn_rng others[] = {gn_rng_make(7, 3, 99, GN_RNG_FLIP), gn_rng_make(7, 3, 100, GN_RNG_CROP), gn_rng_make(7, 4, 99, GN_RNG_CROP),
-                       gn_rng_make(8, 3, 99, GN_RNG_CROP), gn_rng_make(7 + (UINT64_C(1) << 40), 3, 99, GN_RNG_CROP),
+    gn_rng others[] = {gn_rng_make(7, 3, 99, GN_RNG_FLIP),
+                       gn_rng_make(7, 3, 100, GN_RNG_CROP),
+                       gn_rng_make(7, 4, 99, GN_RNG_CROP),
+                       gn_rng_make(8, 3, 99, GN_RNG_CROP),
+                       gn_rng_make(7 + (UINT64_C(1) << 40), 3, 99, GN_RNG_CROP),
                        gn_rng_make(7, 3, 99 + (UINT64_C(1) << 40), GN_RNG_CROP)};
     gn_rng first = gn_rng_make(7, 3, 99, GN_RNG_CROP);
     uint32_t word = gn_rng_u32(&first);
@@ -187,9 +189,8 @@ static void permute_mixes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(philox_known_answers), cmocka_unit_test(streams),
-        cmocka_unit_test(uniform_ranges),       cmocka_unit_test(below_is_even),
-        cmocka_unit_test(normal_moments),       cmocka_unit_test(beta_moments),
+        cmocka_unit_test(philox_known_answers),   cmocka_unit_test(streams),        cmocka_unit_test(uniform_ranges),
+        cmocka_unit_test(below_is_even),          cmocka_unit_test(normal_moments), cmocka_unit_test(beta_moments),
         cmocka_unit_test(permute_is_a_bijection), cmocka_unit_test(permute_mixes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -58,7 +58,9 @@ static void json_escapes(void **state)
         {"a\"b\\c", "\"a\\\"b\\\\c\""},
         {"\n\t\x01\x7f", "\"\\n\\u0009\\u0001\\u007f\""},
         {"Ma\xc3\xafs \xf0\x9f\x8c\xbd", "\"Ma\xc3\xafs \xf0\x9f\x8c\xbd\""},
-        {"\xff" "a\xc3", "\"\\u00ffa\\u00c3\""},
+        {"\xff"
+         "a\xc3",
+         "\"\\u00ffa\\u00c3\""},
         {"\xc0\xaf\xed\xa0\x80\xf5", "\"\\u00c0\\u00af\\u00ed\\u00a0\\u0080\\u00f5\""}};
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
         gn_text t = {0};
@@ -83,7 +85,9 @@ static void names(void **state)
     char to[32];
     assert_true(gn_escape_name(to, sizeof to, "caf\xc3\xa9\x1b[2J\xff"));
     assert_string_equal(to, "caf\xc3\xa9\\x1b[2J\\xff");
-    assert_true(gn_escape_name(to, sizeof to, "\xc2\x9b" "1m")); /* CSI as one C1 character */
+    assert_true(gn_escape_name(to, sizeof to,
+                               "\xc2\x9b"
+                               "1m")); /* CSI as one C1 character */
     assert_string_equal(to, "\\xc2\\x9b1m");
     assert_false(gn_escape_name(to, 5, "ab\xc3\xa9\xc3\xa9")); /* cut between characters */
     assert_string_equal(to, "ab\xc3\xa9");
@@ -94,8 +98,10 @@ static void names(void **state)
 static void numbers(void **state)
 {
     (void)state;
-    static const char *const bad_ints[] = {"", "-", "+", " 1", "1 ", "1x", "0x10", "1.0", "1e3", "9223372036854775808", "--1"};
-    static const char *const bad_reals[] = {"", "-", ".", "nan", "inf", "0x1p3", " 1", "1 ", "1,5", "1e", "1e999", "1.2.3", "1-", "e5"};
+    static const char *const bad_ints[] = {
+        "", "-", "+", " 1", "1 ", "1x", "0x10", "1.0", "1e3", "9223372036854775808", "--1"};
+    static const char *const bad_reals[] = {"",   "-",   ".",  "nan",   "inf",   "0x1p3", " 1",
+                                            "1 ", "1,5", "1e", "1e999", "1.2.3", "1-",    "e5"};
     int64_t n = 77;
     double d = 77;
     for (size_t i = 0; i < sizeof bad_ints / sizeof bad_ints[0]; i++)
@@ -113,7 +119,8 @@ static void numbers(void **state)
 static void reals_round_trip(void **state)
 {
     (void)state;
-    static const double values[] = {0, 1, 0.1, 1e-4, 1.0 / 3, 4.0 / 3, 0.8, 1e300, 5e-324, -2.5, 1.7976931348623157e308};
+    static const double values[] = {
+        0, 1, 0.1, 1e-4, 1.0 / 3, 4.0 / 3, 0.8, 1e300, 5e-324, -2.5, 1.7976931348623157e308};
     char buf[32];
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         double back;
@@ -194,9 +201,15 @@ static void nearest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(building),     cmocka_unit_test(limit_and_memory), cmocka_unit_test(json_escapes),
-        cmocka_unit_test(xml_escapes),  cmocka_unit_test(names),            cmocka_unit_test(numbers),
-        cmocka_unit_test(reals_round_trip), cmocka_unit_test(comma_locale), cmocka_unit_test(quantities),
+        cmocka_unit_test(building),
+        cmocka_unit_test(limit_and_memory),
+        cmocka_unit_test(json_escapes),
+        cmocka_unit_test(xml_escapes),
+        cmocka_unit_test(names),
+        cmocka_unit_test(numbers),
+        cmocka_unit_test(reals_round_trip),
+        cmocka_unit_test(comma_locale),
+        cmocka_unit_test(quantities),
         cmocka_unit_test(nearest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Recipes: what is read, what wins, and that each mistake is named with its line. The recipes of the project are read too. */
+ * Recipes: what is read, what wins, and that each mistake is named with its line. The recipes of the project are read
+ * too. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -89,14 +90,17 @@ static void refusals(void **state)
     static const char *const cases[][2] = {
         {"batch: 1\nepoch: 3\n", "r.yaml line 2: unknown key epoch; did you mean epochs?"},
         {"batch: 1\n\nepochs: 0\n", "r.yaml line 3: epochs: 0 is out of range: allowed is 1 to 100000 (nearest: 1)"},
-        {"epochs: many\n", "r.yaml line 1: epochs: \"many\" is not a whole number (digits only); allowed is 1 to 100000"},
+        {"epochs: many\n",
+         "r.yaml line 1: epochs: \"many\" is not a whole number (digits only); allowed is 1 to 100000"},
         {"epochs:\n", "r.yaml line 1: epochs: \"\" is not a whole number (digits only); allowed is 1 to 100000"},
-        {"schedule: linar\n", "r.yaml line 1: schedule: \"linar\" is not allowed: cosine, linear, linear-cosine, step or constant "
-                              "(did you mean linear?)"},
+        {"schedule: linar\n",
+         "r.yaml line 1: schedule: \"linar\" is not allowed: cosine, linear, linear-cosine, step or constant "
+         "(did you mean linear?)"},
         {"epochs: 3\nepochs: 4\n", "r.yaml line 2: epochs is there a second time"},
         {"epochs: [1, 2]\n", "r.yaml line 1: epochs must be a single value; a recipe is a flat list of \"key: value\""},
         {"train:\n  epochs: 3\n", "r.yaml line 1: unknown key train"},
-        {"data:\n  epochs: 3\n", "r.yaml line 2: data must be a single value; a recipe is a flat list of \"key: value\""},
+        {"data:\n  epochs: 3\n",
+         "r.yaml line 2: data must be a single value; a recipe is a flat list of \"key: value\""},
         {"cap: [[a=1]]\n", "r.yaml line 1: cap must be a single value; a recipe is a flat list of \"key: value\""},
         {"cap: [a=1, b]\n", "r.yaml line 1: cap: \"b\" is not of the form CLASS=N, as in other=2262"},
         {"? [a]\n: 3\n", "r.yaml line 1: a key must be a single value; a recipe is a flat list of \"key: value\""},
@@ -105,7 +109,8 @@ static void refusals(void **state)
         {"epochs: 3\n---\nbatch: 3\n", "r.yaml line 2: a second document; a recipe is one"},
         {"model: x\n", "r.yaml line 1: model does not belong into a recipe: it is no setting of a training"},
         {"recipe: x\n", "r.yaml line 1: recipe does not belong into a recipe: it is no setting of a training"},
-        {"data: &a x\n", "r.yaml line 1: anchors (&) and aliases (*) are not allowed in a recipe; quote a text that starts with one"},
+        {"data: &a x\n",
+         "r.yaml line 1: anchors (&) and aliases (*) are not allowed in a recipe; quote a text that starts with one"},
         {"data: \"a\\0b\"\n", "r.yaml line 1: data holds a NUL byte"},
         {"data: b: c\n", "r.yaml line 1: not YAML: "},
         {"epochs: \"3\n", "r.yaml line 2: not YAML: "},
@@ -175,7 +180,8 @@ static void published(void **state)
         assert_int_equal(gn_settings_create(&s, NULL), GENET_OK);
         if (gn_settings_read_recipe(s, path, &err) != GENET_OK)
             fail_msg("%s", err.text);
-        char *variant = gn_settings_get(s, "variant"), *form = gn_settings_get(s, "form"), *smooth = gn_settings_get(s, "smoothing-form");
+        char *variant = gn_settings_get(s, "variant"), *form = gn_settings_get(s, "form"),
+             *smooth = gn_settings_get(s, "smoothing-form");
         assert_string_equal(variant, names[i]);
         assert_string_equal(form, "mindspore");
         assert_string_equal(smooth, "published");
@@ -186,8 +192,10 @@ static void published(void **state)
         assert_int_equal(s->schedule, i == 0 ? GN_CHOICE_SCHEDULE_LINEAR_COSINE : GN_CHOICE_SCHEDULE_LINEAR);
         assert_int_equal(s->preprocess, GN_CHOICE_PREPROCESS_MINDSPORE);
         assert_int_equal(s->batch, 256);
-        assert_true(s->rate == 0.8 && s->rate_end == 0 && s->momentum == 0.9 && s->decay == 1e-4 && s->label_smoothing == 0.1);
-        assert_true(s->warmup == 0 && gn_settings_warmup(s) == 0 && s->loss_scale == 1024 && !s->exif && s->flip == 0.5);
+        assert_true(s->rate == 0.8 && s->rate_end == 0 && s->momentum == 0.9 && s->decay == 1e-4 &&
+                    s->label_smoothing == 0.1);
+        assert_true(s->warmup == 0 && gn_settings_warmup(s) == 0 && s->loss_scale == 1024 && !s->exif &&
+                    s->flip == 0.5);
         assert_true(s->area_min == 0.08 && s->area_max == 1 && s->aspect_min == 0.75 && s->aspect_max == 1.333);
         assert_true(s->size == 224 && s->depth == 50 && s->width == 1);
         assert_true(s->save_epochs == 10 && s->keep == 5);
@@ -216,9 +224,10 @@ static void every_allocation_fault(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reading), cmocka_unit_test(command_line_wins), cmocka_unit_test(empty_ones), cmocka_unit_test(refusals),
-        cmocka_unit_test(files),   cmocka_unit_test(shipped),           cmocka_unit_test(published),
-        cmocka_unit_test(every_allocation_fault),
+        cmocka_unit_test(reading),    cmocka_unit_test(command_line_wins),
+        cmocka_unit_test(empty_ones), cmocka_unit_test(refusals),
+        cmocka_unit_test(files),      cmocka_unit_test(shipped),
+        cmocka_unit_test(published),  cmocka_unit_test(every_allocation_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

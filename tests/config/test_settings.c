@@ -61,7 +61,8 @@ static void table(void **state)
             char buf[32];
             set(s, shown->key, gn_format_real(buf, shown->minimum));
             set(s, shown->key, gn_format_real(buf, shown->maximum));
-            assert_int_equal(gn_settings_set(s, shown->key, gn_format_real(buf, shown->maximum * 1.001), NULL, NULL), GENET_USAGE);
+            assert_int_equal(gn_settings_set(s, shown->key, gn_format_real(buf, shown->maximum * 1.001), NULL, NULL),
+                             GENET_USAGE);
             assert_int_equal(gn_settings_set(s, shown->key, "-0.0001", NULL, NULL), GENET_USAGE);
         }
         if (shown->type == GENET_OPTION_CHOICE)
@@ -134,8 +135,13 @@ static void setting(void **state)
     assert_int_equal(s->cap.count, 2);
     assert_string_equal(s->cap.items[1], "a=b=0");
     assert_true(gn_settings_given(s, GN_OPTION_epochs) && !gn_settings_given(s, GN_OPTION_batch));
-    static const char *const texts[][2] = {{"epochs", "12"}, {"rate", "0.25"}, {"strict", "true"}, {"exif", "false"},
-                                           {"schedule", "linear-cosine"}, {"cap", "other=2262, a=b=0"}, {"step-epochs", ""}};
+    static const char *const texts[][2] = {{"epochs", "12"},
+                                           {"rate", "0.25"},
+                                           {"strict", "true"},
+                                           {"exif", "false"},
+                                           {"schedule", "linear-cosine"},
+                                           {"cap", "other=2262, a=b=0"},
+                                           {"step-epochs", ""}};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         char *text = gn_settings_get(s, texts[i][0]);
         assert_string_equal(text, texts[i][1]);
@@ -157,9 +163,11 @@ static void refusals(void **state)
         {"epochs", "", "epochs: \"\" is not a whole number (digits only); allowed is 1 to 100000"},
         {"epochs", "3 ", "epochs: \"3 \" is not a whole number (digits only); allowed is 1 to 100000"},
         {"epochs", "0", "epochs: 0 is out of range: allowed is 1 to 100000 (nearest: 1)"},
-        {"epochs", "99999999999999999999", "epochs: 99999999999999999999 is out of range: allowed is 1 to 100000 (nearest: 100000)"},
+        {"epochs", "99999999999999999999",
+         "epochs: 99999999999999999999 is out of range: allowed is 1 to 100000 (nearest: 100000)"},
         {"seed", "9223372036854775808",
-         "seed: 9223372036854775808 is out of range: allowed is 0 to 9223372036854775807 (nearest: 9223372036854775807)"},
+         "seed: 9223372036854775808 is out of range: allowed is 0 to 9223372036854775807 (nearest: "
+         "9223372036854775807)"},
         {"rate", "fast", "rate: \"fast\" is not a number; allowed is 0 to 1000"},
         {"rate", "0,1", "rate: \"0,1\" is not a number (write a point, not a comma); allowed is 0 to 1000"},
         {"rate", "nan", "rate: \"nan\" is not a number; allowed is 0 to 1000"},
@@ -167,7 +175,8 @@ static void refusals(void **state)
         {"rate", "1e999", "rate: \"1e999\" is not a number; allowed is 0 to 1000"},
         {"momentum", "1", "momentum: 1 is out of range: allowed is 0 to 0.9999 (nearest: 0.9999)"},
         {"strict", "maybe", "strict: \"maybe\" is neither true nor false (yes/no and on/off are fine too)"},
-        {"schedule", "cosin", "schedule: \"cosin\" is not allowed: cosine, linear, linear-cosine, step or constant (did you mean cosine?)"},
+        {"schedule", "cosin",
+         "schedule: \"cosin\" is not allowed: cosine, linear, linear-cosine, step or constant (did you mean cosine?)"},
         {"form", "x", "form: \"x\" is not allowed: paper or mindspore"},
         {"form", "", "form: \"\" is not allowed: paper or mindspore"},
         {"depth", "34", "depth: a ResNet of 34 layers is not known: 26, 50, 101 or 152"},
@@ -176,7 +185,8 @@ static void refusals(void **state)
         {"cap", "=5", "cap: \"=5\" is not of the form CLASS=N, as in other=2262"},
         {"cap", "other=-1", "cap: \"other=-1\" is not of the form CLASS=N, as in other=2262"},
         {"step-epochs", "0", "step-epochs: \"0\" is not an epoch: a whole number from 1 to 100000"},
-        {"checkpoint-every", "5", "checkpoint-every: \"5\" is not an interval: write 500steps, 10min, 30s, 2h or 1epoch"},
+        {"checkpoint-every", "5",
+         "checkpoint-every: \"5\" is not an interval: write 500steps, 10min, 30s, 2h or 1epoch"},
         {"isa", "avx", "isa: \"avx\" is not allowed: sse4, avx2 or avx512 (did you mean avx2?)"},
     };
     gn_settings *s = make();
@@ -213,7 +223,8 @@ static void together(void **state)
     (void)state;
     static const char *const bad[][8] = {
         /* up to three pairs, then what the message holds */
-        {"crop-area-min", "0.5", "crop-area-max", "0.4", NULL, NULL, "--crop-area-min 0.5 is larger than --crop-area-max 0.4"},
+        {"crop-area-min", "0.5", "crop-area-max", "0.4", NULL, NULL,
+         "--crop-area-min 0.5 is larger than --crop-area-max 0.4"},
         {"crop-aspect-min", "2", NULL, NULL, NULL, NULL, "--crop-aspect-min 2"},
         {"rate-end", "0.2", NULL, NULL, NULL, NULL, "--rate-end 0.2 is larger than --rate 0.1"},
         {"warmup", "6", "epochs", "5", NULL, NULL, "6 epochs of warm-up do not fit into a run of 5 epochs"},
@@ -435,10 +446,18 @@ static void every_allocation_fault(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(table),         cmocka_unit_test(defaults),        cmocka_unit_test(choices),
-        cmocka_unit_test(setting),       cmocka_unit_test(refusals),        cmocka_unit_test(intervals),
-        cmocka_unit_test(together),      cmocka_unit_test(copies),          cmocka_unit_test(json_round_trip),
-        cmocka_unit_test(json_refusals), cmocka_unit_test(differences),     cmocka_unit_test(public_face),
+        cmocka_unit_test(table),
+        cmocka_unit_test(defaults),
+        cmocka_unit_test(choices),
+        cmocka_unit_test(setting),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(intervals),
+        cmocka_unit_test(together),
+        cmocka_unit_test(copies),
+        cmocka_unit_test(json_round_trip),
+        cmocka_unit_test(json_refusals),
+        cmocka_unit_test(differences),
+        cmocka_unit_test(public_face),
         cmocka_unit_test(every_allocation_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
