@@ -1,30 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0
- * An inference session: a checkpoint, an evaluation plan and a scratch for pictures. */
+ * An inference session: a checkpoint, its network with batch norm folded on a device, and notes about what was changed on
+ * loading. */
 #ifndef GN_INFER_SESSION_H
 #define GN_INFER_SESSION_H
-#include "backend/backend.h"
 #include "exec/exec.h"
 #include "formats/checkpoint.h"
+#include "infer/device.h"
+#include "model/folded.h"
 
 typedef struct gn_session_options {
-    const char *backend, *isa;
-    int batch, threads;
-    int size;          /* 0: the model's own; gather kernels are resampled to another size (*resampled says so) */
-    gn_dtype map_type; /* GN_F32 or GN_BF16 */
-    bool use_ema;
+    const char *backend, *isa; /* as gn_device_open */
+    int64_t threads;
+    int batch;
+    int size;          /* 0: the model's own; gather kernels are resampled to another size, which the notes say */
+    int amp;           /* GN_CHOICE_AMP_* */
+    bool use_ema;      /* averaged weights where the checkpoint has them */
 } gn_session_options;
 
 typedef struct gn_session {
     gn_checkpoint checkpoint; /* after resampling: spec.size is the session's */
-    bool resampled;
-    const gn_backend *backend;
-    void *device;
+    int resampled;            /* gather kernels that were resampled */
+    bool averaged;            /* runs with the averaged weights */
+    gn_device device;
+    gn_dtype map_type;
+    char precision[160];
+    gn_folded *folded;        /* the network that runs: batch norm folded into the convolutions */
     gn_plan *plan;
     gn_exec *exec;
+    float *mix;               /* (batch,6): no mixing */
+    unsigned char *pixels;    /* (batch,size,size,3): for fewer than `batch` pictures */
     int batch;
+    gn_text notes;            /* lines */
 } gn_session;
+
+/* Settings -> options and preprocessing: what the user gave wins over what the checkpoint says. */
+gn_session_options gn_session_options_from(const gn_settings *s, int batch);
+void gn_session_use_settings(gn_session *session, const gn_settings *s);
+
 genet_status gn_session_open(gn_session *s, const char *model_path, const gn_session_options *options, genet_error *err);
-void gn_session_close(gn_session *s);
+void gn_session_close(gn_session *s); /* safe on a zeroed one */
 /* Logits (count, classes) f32 of count <= batch prepared pictures (u8, (size,size,3) each). */
 genet_status gn_session_run(gn_session *s, const unsigned char *pixels, int count, float *logits, genet_error *err);
+/* Softmax of one row, in place. */
+void gn_softmax(float *logits, int classes);
 #endif

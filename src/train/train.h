@@ -3,11 +3,10 @@
 #ifndef GN_TRAIN_TRAIN_H
 #define GN_TRAIN_TRAIN_H
 #include "config/settings.h"
-#include "data/dataset.h"
 #include "genet/train.h"
-#include "infer/session.h"
 
-/* Learning rate of update `step` (0-based) of `steps`: schedules of the published code and the usual ones. */
+/* Learning rate of update `step` (0-based) of `steps`: schedules of the published code and the usual ones. The first
+ * warmup_steps rise linearly, rate*(step+1)/warmup_steps; the schedule proper spans the rest. */
 typedef struct gn_schedule {
     int kind; /* GN_CHOICE_SCHEDULE_* */
     double rate, rate_end, factor;
@@ -16,22 +15,10 @@ typedef struct gn_schedule {
     int drop_count;
 } gn_schedule;
 double gn_schedule_rate(const gn_schedule *s, int64_t step);
+/* The settings' schedule; fills drops (room for settings->step_epochs.count). */
+gn_schedule gn_schedule_from(const gn_settings *s, int64_t steps_per_epoch, int64_t *drops);
 
-/* Runs a whole training from settings. stop points to a flag the caller's signal handler sets: 1 finish the step, save and
- * return GENET_INTERRUPTED. */
+/* Runs a whole training from settings; see genet_train. */
 genet_status gn_train(const gn_settings *settings, const genet_train_callbacks *callbacks, genet_train_result *result,
                       genet_error *err);
-
-/* Scores of an evaluation, counts a class and a pair. */
-typedef struct gn_scores {
-    int classes;
-    int64_t images, top1, top5, skipped;
-    double loss;                       /* mean, without smoothing */
-    int64_t *confusion;                /* (classes, classes): [true][predicted] */
-} gn_scores;
-genet_status gn_scores_create(gn_scores *s, int classes, genet_error *err);
-void gn_scores_free(gn_scores *s);
-void gn_scores_reset(gn_scores *s);
-/* Adds one image. Ties: the lower class index wins. */
-void gn_scores_add(gn_scores *s, const float *logits, int label);
 #endif
