@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The operators of the exported graphs, computed in plain loops as the ONNX operator specification (opset 17) says. Every
+ * function checks the shapes it is given, since they come from a file. */
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "formats/onnx_check.h"
+
+static genet_status shapes(const gn_onnx *m, const gn_onnx_node *n, genet_error *err)
+{
+    return gn_fail(err, GENET_FORMAT, "%s: node %ld (%s): its operands' shapes, types or attributes do not fit together", m->path,
+                   (long)(n - m->nodes), gn_onnx_ops[n->op].name);
+}
+
+static gn_onnx_value *in(gn_onnx *m, const gn_onnx_node *n, int i)
+{
+    return &m->values[n->in[i]];
+}
+
+static bool is_map(const gn_onnx_value *v)
+{
+    return v->type == 1 && v->rank == 4 && v->data;
+}
+
+static bool is_vector(const gn_onnx_value *v, int64_t count)
+{
+    return v->type == 1 && v->rank == 1 && v->data && v->dim[0] == count;
+}
+
+/* Gives the output this shape and zeroed memory. */
+static genet_status make(gn_onnx *m, const gn_onnx_node *n, int rank, int64_t a, int64_t b, int64_t c, int64_t d, genet_error *err)
+{
+    gn_onnx_value *o = &m->values[n->out];
+    o->type = 1;
+    o->rank = rank;
+    o->dim[0] = a;
+    o->dim[1] = b;
+    o->dim[2] = c;
+    o->dim[3] = d;
+    int64_t count = gn_onnx_elements(o);
+    if (!count)
+        return shapes(m, n, err);
+    o->data = gn_calloc((size_t)count, sizeof *o->data);
+    return o->data ? GENET_OK : gn_fail_memory(err, (size_t)count * sizeof *o->data, "a map of the exported graph");
+}
+
+static genet_status make_like(gn_onnx *m, const gn_onnx_node *n, const gn_onnx_value *x, genet_error *err)
+{
+    return make(m, n, x->rank, x->dim[0], x->dim[1], x->dim[2], x->dim[3], err);
+}
+
+/* Output side of windows; 0 where the attributes are out of range. */
+static int64_t windows(const gn_onnx_node *n, int64_t size, int axis)
+{
+    int64_t k = n->kernel[axis], s = n->stride[axis], before = n->pad[axis], after = n->pad[axis + 2];
+    if (k < 1 || k > 4096 || s < 1 || s > 4096 || before < 0 || after < 0 || before >= k || after >= k || size + before + after < k)
+        return 0;
+    return (size + before + after - k) / s + 1;
+}
+
+/* --- convolution ------------------------------------------------------------------------------------------------------------------ */
+
+typedef struct conv {
+    const float *x, *w;
+    float *y;
+    int64_t h, w_, p, q;      /* input and output map */
+    const gn_onnx_node *n;
+} conv;
+
+/* Adds one input plane through one kernel to one output plane. */
+static void add_plane(const conv *c, const float *x, const float *kernel, float *y)
+{
+    const gn_onnx_node *n = c->n;
+    for (int64_t r = 0; r < n->kernel[0]; r++)
+        for (int64_t s = 0; s < n->kernel[1]; s++) {
+            float k = kernel[r * n->kernel[1] + s];
+            int64_t left = n->pad[1] - s, from = left > 0 ? (left + n->stride[1] - 1) / n->stride[1] : 0, to = c->q;
+            while (to > from && (to - 1) * n->stride[1] - left >= c->w_)
+                to--;
+            for (int64_t i = 0; i < c->p; i++) {
+                int64_t row = i * n->stride[0] - n->pad[0] + r;
+                if (row < 0 || row >= c->h)
+                    continue;
+                const float *line = x + row * c->w_ - left;
+                float *o = y + i * c->q;
+                if (n->stride[1] == 1)
+                    for (int64_t j = from; j < to; j++)
+                        o[j] += k * line[j];
+                else
+                    for (int64_t j = from; j < to; j++)
+                        o[j] += k * line[j * n->stride[1]];
+            }
+        }
+}
+
+static genet_status run_conv(gn_onnx *m, const gn_onnx_node *n, genet_error *err)
+{
+    const gn_onnx_value *x = in(m, n, 0), *w = in(m, n, 1), *b = n->in_count > 2 ? in(m, n, 2) : NULL;
+    if (!is_map(x) || !is_map(w) || n->group < 1 || x->dim[1] % n->group || w->dim[0] % n->group ||
+        w->dim[1] != x->dim[1] / n->group || w->dim[2] != n->kernel[0] || w->dim[3] != n->kernel[1] ||
+        (b && !is_vector(b, w->dim[0])))
+        return shapes(m, n, err);
+    conv c = {.x = x->data, .w = w->data, .h = x->dim[2], .w_ = x->dim[3], .p = windows(n, x->dim[2], 0),
+              .q = windows(n, x->dim[3], 1), .n = n};
+    genet_status status = make(m, n, 4, x->dim[0], w->dim[0], c.p, c.q, err);
+    if (status != GENET_OK)
+        return status;
+    c.y = m->values[n->out].data;
+    int64_t k_all = w->dim[0], c_each = w->dim[1], area = n->kernel[0] * n->kernel[1];
+    for (int64_t image = 0; image < x->dim[0]; image++)
+        for (int64_t k = 0; k < k_all; k++) {
+            float *y = c.y + (image * k_all + k) * c.p * c.q;
+            const float *first = c.x + (image * x->dim[1] + k / (k_all / n->group) * c_each) * c.h * c.w_;
+            for (int64_t i = 0; b && i < c.p * c.q; i++)
+                y[i] = b->data[k];
+            for (int64_t ch = 0; ch < c_each; ch++)
+                add_plane(&c, first + ch * c.h * c.w_, c.w + (k * c_each + ch) * area, y);
+        }
+    return GENET_OK;
+}
+
+/* --- the rest of the maps ------------------------------------------------------------------------------------------------------------ */
+
+static genet_status run_batch_norm(gn_onnx *m, const gn_onnx_node *n, genet_error *err)
+{
+    const gn_onnx_value *x = in(m, n, 0);
+    bool good = is_map(x);
+    for (int i = 1; good && i < 5; i++)
+        good = is_vector(in(m, n, i), x->dim[1]);
+    if (!good)
+        return shapes(m, n, err);
+    genet_status status = make_like(m, n, x, err);
+    int64_t area = x->dim[2] * x->dim[3];
+    for (int64_t plane = 0; status == GENET_OK && plane < x->dim[0] * x->dim[1]; plane++) {
+        int64_t c = plane % x->dim[1];
+        double scale = in(m, n, 1)->data[c] / sqrt((double)in(m, n, 4)->data[c] + n->epsilon);
+        double shift = in(m, n, 2)->data[c] - scale * in(m, n, 3)->data[c];
+        for (int64_t i = plane * area; i < (plane + 1) * area; i++)
+            m->values[n->out].data[i] = (float)(scale * x->data[i] + shift);
+    }
+    return status;
+}
+
+/* Largest or mean value of the window at (i, j), outside pixels left out. */
+static float window_value(const float *x, int64_t h, int64_t w, const gn_onnx_node *n, int64_t i, int64_t j, bool mean)
+{
+    float most = -INFINITY;
+    double sum = 0;
+    int64_t count = 0;
+    for (int64_t r = 0; r < n->kernel[0]; r++)
+        for (int64_t s = 0; s < n->kernel[1]; s++) {
+            int64_t row = i * n->stride[0] - n->pad[0] + r, column = j * n->stride[1] - n->pad[1] + s;
+            if (row < 0 || row >= h || column < 0 || column >= w)
+                continue;
+            float v = x[row * w + column];
+            most = v > most ? v : most;
+            sum += v;
+            count++;
+        }
+    return mean ? (float)(sum / (double)count) : most;
+}
+
+static genet_status run_pool(gn_onnx *m, const gn_onnx_node *n, genet_error *err)
+{
+    const gn_onnx_value *x = in(m, n, 0);
+    if (!is_map(x))
+        return shapes(m, n, err);
+    int64_t h = x->dim[2], w = x->dim[3], p = windows(n, h, 0), q = windows(n, w, 1);
+    bool mean = !strcmp(gn_onnx_ops[n->op].name, "AveragePool");
+    genet_status status = make(m, n, 4, x->dim[0], x->dim[1], p, q, err);
+    for (int64_t plane = 0; status == GENET_OK && plane < x->dim[0] * x->dim[1]; plane++)
+        for (int64_t i = 0; i < p; i++)
+            for (int64_t j = 0; j < q; j++)
+                m->values[n->out].data[(plane * p + i) * q + j] = window_value(x->data + plane * h * w, h, w, n, i, j, mean);
+    return status;
+}
+
+static genet_status run_global_mean(gn_onnx *m, const gn_onnx_node *n, genet_error *err)
+{
+    const gn_onnx_value *x = in(m, n, 0);
+    if (!is_map(x))
+        return shapes(m, n, err);
+    genet_status status = make(m, n, 4, x->dim[0], x->dim[1], 1, 1, err);
+    int64_t area = x->dim[2] * x->dim[3];
+    for (int64_t plane = 0; status == GENET_OK && plane < x->dim[0] * x->dim[1]; plane++) {
+        double sum = 0;
+        for (int64_t i = 0; i < area; i++)
+            sum += x->data[plane * area + i];
+        m->values[n->out].data[plane] = (float)(sum / (double)area);
+    }
+    return status;
+}
+
+static genet_status run_pointwise(gn_onnx *m, const gn_onnx_node *n, genet_error *err)
+{
+    const gn_onnx_value *x = in(m, n, 0);
+    bool sigmoid = !strcmp(gn_onnx_ops[n->op].name, "Sigmoid");
+    if (!is_map(x))
+        return shapes(m, n, err);
+    genet_status status = make_like(m, n, x, err);
+    int64_t count = gn_onnx_elements(x);
+    for (int64_t i = 0; status == GENET_OK && i < count; i++) {
+        float v = x->data[i];
+        m->values[n->out].data[i] = sigmoid ? (float)(1 / (1 + exp(-(double)v))) : v > 0 ? v : 0;
+    }
+    return status;
+}
+
+/* Mul, Add, Sub, Div with the broadcasting that the graphs need: equal shapes, (N,C,1,1) or (3) on the right. */
+static genet_status run_binary(gn_onnx *m, const gn_onnx_node *n, genet_error *err)
+{
+    const gn_onnx_value *a = in(m, n, 0), *b = in(m, n, 1);
+    const char op = gn_onnx_ops[n->op].name[0];
+    if (!is_map(a) || b->type != 1 || !b->data)
+        return shapes(m, n, err);
+    int64_t count = gn_onnx_elements(a), area = a->dim[2] * a->dim[3];
+    bool same = b->rank == 4 && !memcmp(a->dim, b->dim, sizeof a->dim);
+    bool planes = b->rank == 4 && b->dim[0] == a->dim[0] && b->dim[1] == a->dim[1] && b->dim[2] == 1 && b->dim[3] == 1;
+    bool last = b->rank == 1 && b->dim[0] == a->dim[3];
+    if (!same && !planes && !last)
+        return shapes(m, n, err);
+    genet_status status = make_like(m, n, a, err);
+    for (int64_t i = 0; status == GENET_OK && i < count; i++) {
+        float u = a->data[i], v = b->data[same ? i : planes ? i / area : i % a->dim[3]];
+        m->values[n->out].data[i] = op == 'M' ? u * v : op == 'A' ? u + v : op == 'S' ? u - v : u / v;
+    }
+    return status;
+}
+
+/* Picks rows (axis 2) or columns (axis 3). */
+static genet_status run_gather(gn_onnx *m, const gn_onnx_node *n, genet_error *err)
+{
+    const gn_onnx_value *x = in(m, n, 0), *index = in(m, n, 1);
+    if (!is_map(x) || index->type != 7 || index->rank != 1 || !index->raw || (n->axis != 2 && n->axis != 3))
+        return shapes(m, n, err);
+    int64_t count = index->dim[0], inner = n->axis == 2 ? x->dim[3] : 1, have = x->dim[n->axis];
+    int64_t outer = x->dim[0] * x->dim[1] * (n->axis == 2 ? 1 : x->dim[2]);
+    genet_status status = make(m, n, 4, x->dim[0], x->dim[1], n->axis == 2 ? count : x->dim[2], n->axis == 3 ? count : x->dim[3], err);
+    for (int64_t i = 0; status == GENET_OK && i < count; i++) {
+        int64_t from;
+        memcpy(&from, index->raw + 8 * i, 8);
+        if (from < 0 || from >= have)
+            return shapes(m, n, err);
+        for (int64_t o = 0; o < outer; o++)
+            memcpy(m->values[n->out].data + (o * count + i) * inner, x->data + (o * have + from) * inner,
+                   (size_t)inner * sizeof(float));
+    }
+    return status;
+}
+
+/* --- input and head --------------------------------------------------------------------------------------------------------------- */
+
+static genet_status run_cast(gn_onnx *m, const gn_onnx_node *n, genet_error *err)
+{
+    const gn_onnx_value *x = in(m, n, 0);
+    const unsigned char *pixels = m->pixels;
+    if (n->in[0] != 0 || x->type != 2 || n->to != 1 || !pixels)
+        return shapes(m, n, err);
+    genet_status status = make_like(m, n, x, err);
+    int64_t count = gn_onnx_elements(x);
+    for (int64_t i = 0; status == GENET_OK && i < count; i++)
+        m->values[n->out].data[i] = pixels[i];
+    return status;
+}
+
+static genet_status run_transpose(gn_onnx *m, const gn_onnx_node *n, genet_error *err)
+{
+    static const int64_t to_planes[4] = {0, 3, 1, 2};
+    const gn_onnx_value *x = in(m, n, 0);
+    if (!is_map(x) || memcmp(n->perm, to_planes, sizeof to_planes))
+        return shapes(m, n, err);
+    int64_t area = x->dim[1] * x->dim[2], c = x->dim[3];
+    genet_status status = make(m, n, 4, x->dim[0], c, x->dim[1], x->dim[2], err);
+    for (int64_t i = 0; status == GENET_OK && i < x->dim[0] * area; i++)
+        for (int64_t k = 0; k < c; k++)
+            m->values[n->out].data[(i / area * c + k) * area + i % area] = x->data[i * c + k];
+    return status;
+}
+
+static genet_status run_flatten(gn_onnx *m, const gn_onnx_node *n, genet_error *err)
+{
+    const gn_onnx_value *x = in(m, n, 0);
+    if (!is_map(x))
+        return shapes(m, n, err);
+    genet_status status = make(m, n, 2, x->dim[0], x->dim[1] * x->dim[2] * x->dim[3], 1, 1, err);
+    if (status == GENET_OK)
+        memcpy(m->values[n->out].data, x->data, (size_t)gn_onnx_elements(x) * sizeof(float));
+    return status;
+}
+
+static genet_status run_gemm(gn_onnx *m, const gn_onnx_node *n, genet_error *err)
+{
+    const gn_onnx_value *x = in(m, n, 0), *w = in(m, n, 1), *b = in(m, n, 2);
+    if (x->type != 1 || x->rank != 2 || !x->data || w->type != 1 || w->rank != 2 || !w->data || n->trans_b != 1 ||
+        w->dim[1] != x->dim[1] || !is_vector(b, w->dim[0]))
+        return shapes(m, n, err);
+    int64_t columns = x->dim[1], k_all = w->dim[0];
+    genet_status status = make(m, n, 2, x->dim[0], k_all, 1, 1, err);
+    for (int64_t i = 0; status == GENET_OK && i < x->dim[0] * k_all; i++) {
+        double sum = b->data[i % k_all];
+        for (int64_t c = 0; c < columns; c++)
+            sum += (double)x->data[i / k_all * columns + c] * w->data[i % k_all * columns + c];
+        m->values[n->out].data[i] = (float)sum;
+    }
+    return status;
+}
+
+#define WINDOW (GN_ONNX_KERNEL | GN_ONNX_STRIDES | GN_ONNX_PADS)
+const gn_onnx_op gn_onnx_ops[] = {
+    {"Conv", 2, 3, WINDOW | GN_ONNX_GROUP, WINDOW | GN_ONNX_GROUP, run_conv},
+    {"BatchNormalization", 5, 5, GN_ONNX_EPSILON, GN_ONNX_EPSILON, run_batch_norm},
+    {"Relu", 1, 1, 0, 0, run_pointwise},
+    {"Sigmoid", 1, 1, 0, 0, run_pointwise},
+    {"MaxPool", 1, 1, WINDOW, WINDOW, run_pool},
+    {"AveragePool", 1, 1, WINDOW, WINDOW, run_pool},
+    {"GlobalAveragePool", 1, 1, 0, 0, run_global_mean},
+    {"Mul", 2, 2, 0, 0, run_binary},
+    {"Add", 2, 2, 0, 0, run_binary},
+    {"Sub", 2, 2, 0, 0, run_binary},
+    {"Div", 2, 2, 0, 0, run_binary},
+    {"Gather", 2, 2, GN_ONNX_AXIS, GN_ONNX_AXIS, run_gather},
+    {"Cast", 1, 1, GN_ONNX_TO, GN_ONNX_TO, run_cast},
+    {"Transpose", 1, 1, GN_ONNX_PERM, GN_ONNX_PERM, run_transpose},
+    {"Flatten", 1, 1, 0, 0, run_flatten},
+    {"Gemm", 3, 3, GN_ONNX_TRANS_B, GN_ONNX_TRANS_B, run_gemm},
+};
+const int gn_onnx_op_count = sizeof gn_onnx_ops / sizeof *gn_onnx_ops;
