@@ -4,7 +4,8 @@
 
 void gn_convert_f32(const unsigned char *in, int64_t count, float *out)
 {
-    memcpy(out, in, (size_t)count * sizeof *out);
+    if (count > 0) /* an empty tensor may have no bytes at all, and NULL is no source */
+        memcpy(out, in, (size_t)count * sizeof *out);
 }
 
 void gn_convert_f64(const unsigned char *in, int64_t count, float *out)
