@@ -15,7 +15,10 @@ typedef struct genet_data_class {
 } genet_data_class;
 /* imbalance: largest class / smallest non-empty class, after caps. Sizes are of the images as stored. */
 typedef struct genet_data_stats {
-    int64_t images, kept, ignored_files, unreadable;
+    int64_t images, kept, unreadable;
+    int64_t ignored_files; /* hidden files, Thumbs.db and the like */
+    int64_t loose_files;   /* beside class folders, or without a label: not taken */
+    int64_t absent_files;  /* listed, or linked to, and not there: count as unreadable */
     int class_count, empty_classes;
     const genet_data_class *classes; /* byte-wise sorted: the order of the network's outputs */
     double imbalance_before, imbalance_after;

@@ -50,6 +50,43 @@ static int by_label_and_name(const void *a, const void *b)
     return order ? order : (s->offset > t->offset) - (s->offset < t->offset);
 }
 
+/* --- a folder too high -------------------------------------------------------------------------------------------------- */
+
+/* The first folder above the last that is called train, val, ...: its start in the path and its length; 0 for none. */
+static size_t part_of_path(const char *path, size_t *start)
+{
+    for (const char *at = path, *slash; (slash = strchr(at, '/')); at = slash + 1)
+        if (gn_split_name(at, (size_t)(slash - at))) {
+            *start = (size_t)(at - path);
+            return (size_t)(slash - at);
+        }
+    return 0;
+}
+
+/* Classes below train/ and below val/ beside it would be told apart by the part they come from. */
+static genet_status check_parts(const gn_dataset *d, const gn_finds *f, genet_error *err)
+{
+    const gn_group *first = NULL;
+    size_t first_start = 0, first_n = 0;
+    for (int i = 0; i < f->group_count && !f->labels; i++) {
+        const gn_group *g = &f->groups[i];
+        size_t start, n = part_of_path(g->text, &start);
+        if (!n)
+            continue;
+        if (!first) {
+            first = g;
+            first_start = start;
+            first_n = n;
+        }
+        bool beside = start == first_start && strncmp(g->text, first->text, start) == 0;
+        if (!beside || (n == first_n && strncmp(g->text + start, first->text + start, n) == 0))
+            continue;
+        return gn_fail(err, GENET_DATA, "'%s' holds several parts of a set, '%.*s' and '%.*s': name one of them as the data",
+                       d->root, (int)(start + n), g->text, (int)(first_start + first_n), first->text);
+    }
+    return GENET_OK;
+}
+
 /* --- the set's own classes ----------------------------------------------------------------------------------------- */
 
 static genet_status own_classes(gn_dataset *d, const gn_finds *f, gn_group **order, bool merge, genet_error *err)
@@ -104,21 +141,30 @@ static void add_name(gn_text *t, int already, const char *name)
         gn_text_add(t, ", ...");
 }
 
+static bool a_leaf(const expected *list, int n, const char *name)
+{
+    for (int i = 0; i < n; i++)
+        if (strcmp(leaf(list[i].name), name) == 0)
+            return true;
+    return false;
+}
+
 static const char *remedy(const gn_finds *f, const expected *list, int n, bool leaf_names)
 {
-    int unknown = 0, numbers = 0, used = 0;
+    int used = 0, numbers = 0, other_way = 0, both_leaf = 0;
     for (int i = 0; i < f->group_count; i++) {
         const gn_group *g = &f->groups[i];
         if (!g->files)
             continue;
         used++;
-        unknown += find_expected(list, n, leaf_names ? g->text : leaf(g->text)) < 0;
         numbers += f->labels && is_number(g->text);
+        other_way += find_expected(list, n, leaf_names ? g->text : leaf(g->text)) >= 0;
+        both_leaf += g->label >= 0 || a_leaf(list, n, leaf(g->text));
     }
-    if (!unknown && !leaf_names)
-        return "--class-names leaf makes them fit";
-    if (!unknown)
-        return "--class-names path makes them fit";
+    if (other_way == used)
+        return leaf_names ? "--class-names path makes them fit" : "--class-names leaf makes them fit";
+    if (both_leaf == used && !leaf_names)
+        return "trained with --class-names leaf they would fit";
     if (numbers == used)
         return "its labels are numbers, and classes are compared by name: write the names into the list";
     return "rename these classes or take them out of the set";
@@ -326,6 +372,7 @@ genet_status gn_classes_resolve(gn_dataset *d, gn_finds *f, const gn_dataset_opt
     gn_group **order = gn_calloc((size_t)f->group_count + 1, sizeof *order);
     if (!order)
         return gn_fail_memory(err, (size_t)f->group_count * sizeof *order, "class names");
+    GN_TRY(check_parts(d, f, err));
     name_and_order(f, o->leaf_names, order, !o->expect_classes);
     if (o->expect_classes)
         GN_TRY(expect_classes(d, f, order, o, err));

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include "base/error.h"
 #include "base/text.h"
+#include "config/settings.h"
 
 typedef struct gn_sample {
     const char *path; /* file, or shard for tar; bytes as the file system has them; owned by the data set */
@@ -44,6 +45,9 @@ typedef struct gn_dataset_options {
     int expect_count;
     const char *expect_owner; /* "the model runs/first/best.safetensors", for messages */
 } gn_dataset_options;
+
+/* class-names, merge-classes, cap, cap-all and seed of the settings (borrowed); no expected classes. */
+gn_dataset_options gn_dataset_options_from(const gn_settings *s);
 
 /* path: a folder of class folders; a list file; a .tar, a folder of .tar files, or a pattern as x-{000..012}.tar; a folder
  * inside a tar as photos.tar/photos/train. A set without a single image is an error; a class without one is not. */

@@ -14,7 +14,7 @@
 
 #define MIN_IMAGES_A_CLASS 8
 #define VAL_SHARE 0.2
-#define TAIL 0.7 /* images of the n-th largest class: proportional to n^-TAIL */
+#define TAIL 1.0 /* images of the n-th largest class: proportional to n^-TAIL */
 #define MAX_SIDE 1024
 
 typedef struct job {

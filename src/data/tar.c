@@ -24,23 +24,6 @@ static size_t folder_length(const char *name)
     return slash ? (size_t)(slash - name) : 0;
 }
 
-/* Keeps the members below `inside`, with names relative to it. */
-static void keep_inside(tar_set *t)
-{
-    size_t n = strlen(t->inside);
-    int64_t kept = 0;
-    if (!n)
-        return;
-    for (int64_t i = 0; i < t->members.count; i++) {
-        gn_member m = t->members.items[i];
-        if (strncmp(m.name, t->inside, n) != 0 || m.name[n] != '/')
-            continue;
-        m.name += n + 1;
-        t->members.items[kept++] = m;
-    }
-    t->members.count = kept;
-}
-
 /* `tar cf photos.tar photos` puts everything into one folder. */
 static const char *strip_top(tar_set *t)
 {
@@ -188,8 +171,9 @@ static genet_status fail_splits(const tar_set *t, const char *top, genet_error *
     }
     if (!best)
         return GENET_OK;
-    return gn_fail(err, GENET_DATA, "'%s' holds parts as '%.*s' and no class folders: did you mean '%s/%s%s%.*s'?",
-                   t->shards[0], (int)best_n, best, t->shards[0], top ? top : "", top ? "/" : "", (int)best_n, best);
+    return gn_fail(err, GENET_DATA, "'%s%s%s' holds parts as '%.*s' and no class folders: did you mean '%s/%s%s%s%s%.*s'?",
+                   t->shards[0], *t->inside ? "/" : "", t->inside, (int)best_n, best, t->shards[0], t->inside,
+                   *t->inside ? "/" : "", top ? top : "", top ? "/" : "", (int)best_n, best);
 }
 
 /* Every folder with files is a class, an empty one without folders too; files beside folders only where one of them is an
@@ -243,11 +227,10 @@ genet_status gn_scan_tars(gn_finds *f, const char *const *shards, int shard_coun
             status = gn_fail_memory(err, strlen(shards[i]), "file names");
             goto out;
         }
-        GN_TRY(gn_tar_read(&t.members, f->memory, shards[i], i, err));
+        GN_TRY(gn_tar_read(&t.members, f->memory, shards[i], i, inside, err));
     }
     f->ignored += t.members.ignored;
     f->loose += t.members.links;
-    keep_inside(&t);
     for (int64_t i = 0; i < t.members.count; i++)
         pairs |= t.members.items[i].text != NULL;
     if (pairs) {

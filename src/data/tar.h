@@ -18,8 +18,10 @@ typedef struct gn_members {
     int64_t ignored, links; /* hidden and the like; links, sparse files and devices, which are not read */
 } gn_members;
 
-/* Adds the members of one shard; strings go to memory. */
-genet_status gn_tar_read(gn_members *m, gn_dataset_memory *memory, const char *path, int shard, genet_error *err);
+/* Adds the members of one shard that lie below the folder `inside` ("" for all), with names relative to it; strings go to
+ * memory. */
+genet_status gn_tar_read(gn_members *m, gn_dataset_memory *memory, const char *path, int shard, const char *inside,
+                         genet_error *err);
 void gn_members_free(gn_members *m);
 
 /* NULL, or what these first bytes of a file say about its compression: "gzip", "xz", ... */

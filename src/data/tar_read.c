@@ -21,7 +21,7 @@
 
 typedef struct shard {
     struct archive *archive;
-    const char *path;
+    const char *path, *inside;
     int fd, number;
     uint64_t bytes;
     bool checked;
@@ -158,13 +158,22 @@ static genet_status push(gn_members *m, const gn_member *one, genet_error *err)
     return GENET_OK;
 }
 
+/* The name below `inside`, or NULL for a member that lies elsewhere. */
+static const char *inner_name(const shard *s, const char *raw)
+{
+    const char *name = raw ? clean_name(raw) : "";
+    size_t n = strlen(s->inside);
+    if (n == 0)
+        return name;
+    return strncmp(name, s->inside, n) == 0 && name[n] == '/' ? name + n + 1 : NULL;
+}
+
 static genet_status add_member(shard *s, gn_members *m, gn_dataset_memory *memory, struct archive_entry *e,
                                genet_error *err)
 {
     genet_status status = GENET_OK;
-    const char *raw = archive_entry_pathname(e);
-    const char *name = raw ? clean_name(raw) : "";
-    size_t n = strlen(name);
+    const char *name = inner_name(s, archive_entry_pathname(e));
+    size_t n = name ? strlen(name) : 0;
     while (n && name[n - 1] == '/')
         n--;
     int64_t offset = archive_filter_bytes(s->archive, 0), size = archive_entry_size(e);
@@ -226,10 +235,11 @@ static genet_status open_shard(shard *s, genet_error *err)
     return GENET_OK;
 }
 
-genet_status gn_tar_read(gn_members *m, gn_dataset_memory *memory, const char *path, int number, genet_error *err)
+genet_status gn_tar_read(gn_members *m, gn_dataset_memory *memory, const char *path, int number, const char *inside,
+                         genet_error *err)
 {
     genet_status status = GENET_OK;
-    shard s = {.path = path, .fd = -1, .number = number};
+    shard s = {.path = path, .inside = inside, .fd = -1, .number = number};
     GN_TRY(open_shard(&s, err));
     for (;;) {
         struct archive_entry *e;
