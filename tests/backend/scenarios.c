@@ -86,7 +86,7 @@ static void build_stem(rig *r, int variant)
 
 /* --- the gate -------------------------------------------------------------------------------------------------------- */
 
-enum { NONE, MINUS, SE, THETA, PLUS, GATES };
+enum { NONE, MINUS, SE, THETA, PLUS, BARE, GATES }; /* BARE: a weighted gather without the batch norm that hides offsets */
 
 typedef struct gate {
     int kind, w, g, q, t, dw;
@@ -127,7 +127,7 @@ static void gather_stats(rig *r, gate *k, const part_bn *bn, int y)
     const gn_tensor t = *rig_tensor(r, y);
     gn_attr attr = {.eps = bn->eps, .keep = 0.75};
     k->w = k->dw = -1;
-    if (k->kind == THETA || k->kind == PLUS) {
+    if (k->kind >= THETA) {
         k->w = rig_weight(r, t.dim[3], 1, t.dim[1], t.dim[2]);
         k->dw = rig_map_like(r, k->w);
         rig_fill(r, k->w, 0.05, 0.5);

@@ -3,8 +3,7 @@
  * other backends are tested against, and the fallback where they are absent.
  *
  * Invariants: prepare takes all memory; run takes none. Operands of type bf16 are widened into a staging area before
- * the float version of an operation and rounded to nearest-even behind it; a tensor that is both read and written has
- * one place there. */
+ * the float version of an operation and rounded to nearest-even behind it. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -267,12 +266,8 @@ static genet_status run(void *p_, int number, void *const *data, genet_error *er
         k.out[i] = data[s->out[i]];
         if (k.tout[i]->dtype != GN_BF16)
             continue;
-        k.out[i] = free_staging;
-        for (int j = 0; j < GN_MAX_IN; j++)
-            if (s->in[j] == s->out[i])
-                k.out[i] = (void *)k.in[j];
-        if (k.out[i] == free_staging)
-            free_staging += k.tout[i]->count;
+        k.out[i] = free_staging; /* also where the tensor is an input: no operation reads a map it has written */
+        free_staging += k.tout[i]->count;
     }
     if (s->op == GN_OP_INPUT) {
         genet_status status = check_mix(&k, err);
