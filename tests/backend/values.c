@@ -90,23 +90,26 @@ static void input_refuses_a_foreign_partner(void **state)
 static void convolution_pads_bottom_and_right(void **state)
 {
     (void)state;
-    rig r;
-    open_rig(&r, GN_F64);
-    gn_attr attr = {.stride = 2, .pad = {0, 0, 1, 1}}, full = attr;
-    full.relu = true;
-    int x = rig_map(&r, 1, 4, 4, 1), w = rig_weight(&r, 2, 1, 3, 3), y = rig_map(&r, 1, 2, 2, 2), z = rig_map(&r, 1, 2, 2, 2);
-    int bias = rig_vector(&r, 1, 2, 1, 1);
-    rig_step(&r, GN_OP_CONV, &attr, LIST(x, w), LIST(y));
-    rig_step(&r, GN_OP_CONV, &full, LIST(x, w, bias, z), LIST(z));
-    rig_finish(&r);
-    PUT(&r, x, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16);
-    PUT(&r, w, 0, 0, 0, 0, 1, 10, 0, 0, 0, /* second output channel: the last of the window */ 0, 0, 0, 0, 0, 0, 0, 0, 1);
-    PUT(&r, bias, -7, 100);
-    PUT(&r, z, 0, 0, -100, 0, 0, 0.5, 0, -200);
-    rig_run(&r, GN_FORWARD);
-    EXPECT(&r, y, 0, 76, 11, 8, 0, 164, 0, 16, 0);
-    EXPECT(&r, z, 0, 69, 111, 0, 100, 157, 100.5, 9, 0);
-    rig_close(&r);
+    static const gn_dtype types[] = {GN_F32, GN_F64, GN_BF16}; /* every value here is exact in bf16 */
+    for (int i = 0; i < 3; i++) {
+        rig r;
+        open_rig(&r, types[i]);
+        gn_attr attr = {.stride = 2, .pad = {0, 0, 1, 1}}, full = attr;
+        full.relu = true;
+        int x = rig_map(&r, 1, 4, 4, 1), w = rig_weight(&r, 2, 1, 3, 3), y = rig_map(&r, 1, 2, 2, 2), z = rig_map_like(&r, y);
+        int bias = rig_vector(&r, 1, 2, 1, 1);
+        rig_step(&r, GN_OP_CONV, &attr, LIST(x, w), LIST(y));
+        rig_step(&r, GN_OP_CONV, &full, LIST(x, w, bias, z), LIST(z));
+        rig_finish(&r);
+        PUT(&r, x, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16);
+        PUT(&r, w, 0, 0, 0, 0, 1, 10, 0, 0, 0, /* second output channel: the last of the window */ 0, 0, 0, 0, 0, 0, 0, 0, 1);
+        PUT(&r, bias, -7, 100);
+        PUT(&r, z, 0, 0, -100, 0, 0, 0.5, 0, -200);
+        rig_run(&r, GN_FORWARD);
+        EXPECT(&r, y, 0, 76, 11, 8, 0, 164, 0, 16, 0);
+        EXPECT(&r, z, 0, 69, 111, 0, 100, 157, 100.5, 9, 0);
+        rig_close(&r);
+    }
 }
 
 /* --- batch norm ---------------------------------------------------------------------------------------------------------- */
