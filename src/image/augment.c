@@ -66,40 +66,50 @@ gn_box gn_augment_crop(gn_rng *rng, int width, int height, const double area[2],
     return central_box(width, height, aspect, mindspore);
 }
 
-/* Colour at (x, y) pixels, each in 1/256, bilinear; outside the picture there is `fill`. */
-static void sample(const unsigned char *rgb, int width, int height, int64_t x, int64_t y, const unsigned char fill[3],
-                   unsigned char *out)
+/* The colour between four corners, fx and fy in 1/256. */
+static inline void mix_corners(const unsigned char *corner[4], unsigned fx, unsigned fy, unsigned char *out)
 {
-    int64_t x0 = x >> 8, y0 = y >> 8;
-    unsigned fx = (unsigned)(x & 255), fy = (unsigned)(y & 255), weight[4];
+    unsigned weight[4] = {(256 - fx) * (256 - fy), fx * (256 - fy), (256 - fx) * fy, fx * fy};
+    for (int c = 0; c < 3; c++)
+        out[c] = (unsigned char)((corner[0][c] * weight[0] + corner[1][c] * weight[1] + corner[2][c] * weight[2]
+                                  + corner[3][c] * weight[3] + (1u << 15)) >> 16);
+}
+
+/* Positions are pixels in 32-bit fixed point, u along and v down; what is outside is `fill`. */
+static void sample_bilinear(const unsigned char *rgb, int width, int height, int64_t u, int64_t v,
+                            const unsigned char fill[3], unsigned char *out)
+{
+    int64_t x = u >> 32, y = v >> 32;
+    unsigned fx = (unsigned)(u >> 24 & 255), fy = (unsigned)(v >> 24 & 255);
     const unsigned char *corner[4];
-    weight[0] = (256 - fx) * (256 - fy);
-    weight[1] = fx * (256 - fy);
-    weight[2] = (256 - fx) * fy;
-    weight[3] = fx * fy;
-    for (int i = 0; i < 4; i++) {
-        int64_t cx = x0 + (i & 1), cy = y0 + (i >> 1);
-        corner[i] = cx >= 0 && cy >= 0 && cx < width && cy < height ? rgb + (cy * width + cx) * 3 : fill;
+    if (x >= 0 && y >= 0 && x < width - 1 && y < height - 1) {
+        corner[0] = rgb + (y * width + x) * 3;
+        corner[1] = corner[0] + 3;
+        corner[2] = corner[0] + (ptrdiff_t)width * 3;
+        corner[3] = corner[2] + 3;
+    } else {
+        for (int i = 0; i < 4; i++) {
+            int64_t cx = x + (i & 1), cy = y + (i >> 1);
+            corner[i] = cx >= 0 && cy >= 0 && cx < width && cy < height ? rgb + (cy * width + cx) * 3 : fill;
+        }
     }
-    for (int c = 0; c < 3; c++) {
-        unsigned sum = 1u << 15;
-        for (int i = 0; i < 4; i++)
-            sum += corner[i][c] * weight[i];
-        out[c] = (unsigned char)(sum >> 16);
-    }
+    mix_corners(corner, fx, fy, out);
 }
 
 void gn_augment_rotate(unsigned char *rgb, int width, int height, double degrees, const unsigned char fill[3],
                        unsigned char *scratch)
 {
+    const double one = 4294967296.0, half = 1 << 23; /* half of 1/256 pixel, for rounding to it */
     double angle = degrees * (3.14159265358979323846 / 180), cosine = cos(angle), sine = sin(angle);
     double cx = (width - 1) / 2.0, cy = (height - 1) / 2.0;
+    int64_t du = llrint(cosine * one), dv = llrint(sine * one);
     memcpy(scratch, rgb, (size_t)width * (size_t)height * 3);
-    for (int y = 0; y < height; y++)
-        for (int x = 0; x < width; x++, rgb += 3) {
-            double u = cx + (x - cx) * cosine - (y - cy) * sine, v = cy + (x - cx) * sine + (y - cy) * cosine;
-            sample(scratch, width, height, (int64_t)floor(u * 256 + 0.5), (int64_t)floor(v * 256 + 0.5), fill, rgb);
-        }
+    for (int y = 0; y < height; y++) {
+        int64_t u = llrint((cx - cx * cosine - (y - cy) * sine) * one + half);
+        int64_t v = llrint((cy - cx * sine + (y - cy) * cosine) * one + half);
+        for (int x = 0; x < width; x++, rgb += 3, u += du, v += dv)
+            sample_bilinear(scratch, width, height, u, v, fill, rgb);
+    }
 }
 
 void gn_augment_jitter(gn_rng *rng, unsigned char *rgb, int width, int height, double amount, double hue)

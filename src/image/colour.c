@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Colour operations on 8-bit RGB, to the bits of PIL's ImageEnhance, ImageOps and HSV conversion, which is what
  * torchvision's augmentations mean. Intermediate arithmetic is in float and truncates where PIL's does. */
-#include <math.h>
 #include <string.h>
 #include "image/internal.h"
 
@@ -92,9 +91,16 @@ static void to_hsv(const unsigned char *p, unsigned char hsv[3])
         h = (float)(2.0 + rc - bc);
     else
         h = (float)(4.0 + gc - rc);
-    h = (float)fmod(h / 6.0 + 1.0, 1.0);
+    double turn = h / 6.0 + 1.0; /* above 0.8 and below 2 */
+    h = (float)(turn >= 1 ? turn - 1 : turn);
     hsv[0] = clip((int)(h * 255.0));
     hsv[1] = clip((int)(s * 255.0));
+}
+
+/* To the nearest level; v is not negative. */
+static inline unsigned char nearest(double v)
+{
+    return clip((int)(v + 0.5));
 }
 
 static void from_hsv(const unsigned char hsv[3], unsigned char *p)
@@ -104,13 +110,19 @@ static void from_hsv(const unsigned char hsv[3], unsigned char *p)
         p[0] = p[1] = p[2] = (unsigned char)v;
         return;
     }
-    int sector = (int)floor((float)hsv[0] * 6.0 / 255.0);
-    float f = (float)((float)hsv[0] * 6.0 / 255.0 - (float)sector), s = (float)((float)hsv[1] / 255.0);
-    unsigned char low = clip((int)round((float)v * (1.0 - s))), falling = clip((int)round((float)v * (1.0 - s * f)));
-    unsigned char rising = clip((int)round((float)v * (1.0 - s * (1.0 - f)))), high = (unsigned char)v;
-    const unsigned char wheel[6][3] = {{high, rising, low}, {falling, high, low}, {low, high, rising},
-                                       {low, falling, high}, {rising, low, high}, {high, low, falling}};
-    memcpy(p, wheel[sector % 6], 3);
+    double turn = (float)hsv[0] * 6.0 / 255.0;
+    int sector = (int)turn;
+    float f = (float)(turn - (float)sector), s = (float)((float)hsv[1] / 255.0);
+    unsigned char low = nearest((float)v * (1.0 - s)), falling = nearest((float)v * (1.0 - s * f));
+    unsigned char rising = nearest((float)v * (1.0 - s * (1.0 - f))), high = (unsigned char)v;
+    switch (sector % 6) {
+    case 0: p[0] = high; p[1] = rising; p[2] = low; break;
+    case 1: p[0] = falling; p[1] = high; p[2] = low; break;
+    case 2: p[0] = low; p[1] = high; p[2] = rising; break;
+    case 3: p[0] = low; p[1] = falling; p[2] = high; break;
+    case 4: p[0] = rising; p[1] = low; p[2] = high; break;
+    default: p[0] = high; p[1] = low; p[2] = falling; break;
+    }
 }
 
 void gn_colour_hue(unsigned char *rgb, size_t pixels, unsigned char shift)

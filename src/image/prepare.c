@@ -11,7 +11,13 @@
 const float gn_imagenet_mean[3] = {123.675f, 116.28f, 103.53f};
 const float gn_imagenet_std[3] = {58.395f, 57.12f, 57.375f};
 
-enum { SIZE_MAX_SIDE = 8192 };
+enum {
+    SIZE_MAX_SIDE = 8192,
+    /* A reduced decode keeps this many times the output, so that the antialiasing filter and not the transform decides how
+     * sharp the picture is: within about one level of the full decode on photographs, where once the output differs by
+     * two to four and is up to 13 % duller (evaluation never reduces). */
+    REDUCED_TIMES = 2
+};
 
 struct gn_prepare_scratch {
     gn_decoder *decoder;
@@ -174,7 +180,7 @@ static genet_status training(gn_prepare_scratch *s, const unsigned char *bytes, 
     genet_status status;
     if (a->fast_decode) {
         /* The published pipeline reads the box at full size; so does this under its rules. */
-        int to = p->mindspore ? INT_MAX : p->size;
+        int to = p->mindspore ? INT_MAX : REDUCED_TIMES * p->size;
         status = gn_decode_box(s->decoder, bytes, n, &options, box, to, to, &s->decoded, part, err);
         job = whole_job(&s->decoded, p, p->size, p->size);
         for (int i = 0; i < 2; i++) {

@@ -244,7 +244,7 @@ static const char *foreign_kind(const unsigned char *b, size_t n)
             return known[i].name;
     size_t look = n < 64 ? n : 64, text = 0, zero = 0;
     for (size_t i = 0; i < look; i++) {
-        text += isprint(b[i]) || isspace(b[i]) || b[i] >= 0x80;
+        text += isprint(b[i]) || isspace(b[i]) || (b[i] >= 0x80 && b[i] < 0xF8); /* UTF-8 has no byte from F8 on */
         zero += b[i] == 0;
     }
     return text == look ? "a text" : zero == look ? "a zeroed" : "an unknown";

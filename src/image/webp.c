@@ -19,6 +19,12 @@ static genet_status failure(VP8StatusCode code, size_t n, genet_error *err)
 genet_status gn_webp_decode(const unsigned char *bytes, size_t n, const gn_decode_options *options,
                             const gn_image_info *info, gn_image *out, genet_error *err)
 {
+    /* libwebp would not miss what follows the picture itself. */
+    uint64_t declared = ((uint64_t)bytes[4] | (uint64_t)bytes[5] << 8 | (uint64_t)bytes[6] << 16
+                         | (uint64_t)bytes[7] << 24) + 8;
+    if (declared > n && !options->allow_truncated)
+        return gn_fail(err, GENET_DATA, "truncated WebP: %zu bytes of the %llu it declares", n,
+                       (unsigned long long)declared);
     WebPDecoderConfig config;
     if (!WebPInitDecoderConfig(&config))
         return gn_fail(err, GENET_UNSUPPORTED, "the libwebp that is installed does not fit the one built against");
