@@ -2,7 +2,6 @@
  * A file in memory with a path, for parsers that open their file themselves. One at a time, reused by every input. */
 #ifndef FUZZ_MEMORY_FILE_H
 #define FUZZ_MEMORY_FILE_H
-#define _GNU_SOURCE 1
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
