@@ -39,6 +39,8 @@ typedef struct genet_option {
 } genet_option;
 GENET_API size_t genet_option_count(void);
 GENET_API const genet_option *genet_option_at(size_t index); /* NULL past the end */
+/* The key closest to an unknown one among the options of a command (a letter of genet_option.commands; 0: of any), or NULL. */
+GENET_API const char *genet_option_nearest(const char *key, char command);
 
 /* Frees memory that the library handed out. */
 GENET_API void genet_free(void *block);

@@ -53,7 +53,7 @@ genet_status genet_config_check(const genet_config *config, genet_error *error)
 genet_status genet_config_get(const genet_config *config, const char *key, char *value, size_t size, genet_error *error)
 {
     if (!gn_option_find(key, NULL)) {
-        const char *nearest = gn_option_nearest(key, 0);
+        const char *nearest = genet_option_nearest(key, 0);
         return gn_fail(error, GENET_USAGE, "%s: unknown key%s%s%s", key, nearest ? "; did you mean " : "",
                        nearest ? nearest : "", nearest ? "?" : "");
     }

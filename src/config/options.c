@@ -10,6 +10,7 @@
 #define GROUP_RUN "The run"
 #define GROUP_MODEL "Model"
 #define GROUP_OUTPUT "Output"
+#define GROUP_EXPORT "Export and import"
 #define EFFECT_RESULT 1
 #define EFFECT_RUN 0
 
@@ -57,7 +58,7 @@ const gn_option *gn_option_find(const char *key, size_t *id)
     return NULL;
 }
 
-const char *gn_option_nearest(const char *key, char letter)
+const char *genet_option_nearest(const char *key, char letter)
 {
     const char *keys[GN_OPTION_COUNT];
     size_t n = 0;

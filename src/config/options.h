@@ -15,8 +15,6 @@ typedef struct gn_option {
 const gn_option *gn_option_at(size_t id);
 /* The option of this key, or NULL. */
 const gn_option *gn_option_find(const char *key, size_t *id);
-/* "did you mean" for an unknown key, or NULL. letter: only options of this command (0: of any). */
-const char *gn_option_nearest(const char *key, char letter);
 
 /* Position of `word` among "a|b|c", or -1. */
 int gn_choice_find(const char *choices, const char *word);

@@ -63,7 +63,7 @@ static genet_status find_key(recipe *r, const gn_option **option, size_t *id, ge
         return status;
     const gn_option *o = gn_option_find(key, id);
     if (!o) {
-        const char *nearest = gn_option_nearest(key, 'T');
+        const char *nearest = genet_option_nearest(key, 'T');
         return gn_fail(err, GENET_USAGE, "%s line %d: unknown key %s%s%s%s", r->path, line_of(r), key,
                        nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
     }

@@ -57,7 +57,7 @@ genet_status gn_settings_set(gn_settings *s, const char *key, const char *value,
     if (!origin)
         origin = key;
     if (!o) {
-        const char *nearest = gn_option_nearest(key, 0);
+        const char *nearest = genet_option_nearest(key, 0);
         return gn_fail(err, GENET_USAGE, "%s: unknown key%s%s%s", origin, nearest ? "; did you mean " : "",
                        nearest ? nearest : "", nearest ? "?" : "");
     }
