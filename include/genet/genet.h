@@ -6,6 +6,7 @@
 #include "genet/config.h"
 #include "genet/data.h"
 #include "genet/evaluate.h"
+#include "genet/export.h"
 #include "genet/infer.h"
 #include "genet/model.h"
 #include "genet/status.h"
