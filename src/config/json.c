@@ -32,7 +32,10 @@ static void put_text(gn_text *out, const char *text)
 static void put_value(const gn_settings *s, const gn_option *o, gn_text *out)
 {
     const void *at = (const char *)s + o->offset;
-    if (o->shown.type == GENET_OPTION_TEXT) {
+    char buf[32];
+    if (at == &s->warmup) { /* what it comes out as: whether it was given is not stored */
+        gn_text_add(out, "%s", gn_format_real(buf, gn_settings_warmup(s)));
+    } else if (o->shown.type == GENET_OPTION_TEXT) {
         put_text(out, *(char *const *)at);
     } else if (o->shown.type == GENET_OPTION_LIST) {
         const gn_string_list *list = at;

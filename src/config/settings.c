@@ -73,6 +73,7 @@ genet_status gn_settings_adopt(gn_settings *s, const gn_settings *from, genet_er
     for (size_t i = 0; i < GN_OPTION_COUNT && status == GENET_OK; i++)
         if (!s->given[i])
             status = gn_value_copy(s, from, gn_option_at(i), err);
+    s->given[GN_OPTION_warmup] = true; /* stored as it came out: not shortened a second time */
     return status;
 }
 

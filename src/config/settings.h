@@ -87,7 +87,8 @@ typedef struct gn_interval {
 } gn_interval;
 /* "500steps", "30s", "10min", "2h", "1epoch"; false for anything else. */
 bool gn_parse_interval(const char *text, gn_interval *out);
-/* All settings as a JSON object {"epochs": 90, ...}; only_result: those with effect RESULT. */
+/* All settings as a JSON object {"epochs": 90, ...}; only_result: those with effect RESULT. Warm-up as
+ * gn_settings_warmup gives it. */
 void gn_settings_json(const gn_settings *s, bool only_result, gn_text *out);
 /* Reads back what gn_settings_json wrote; keys read become "given". GENET_FORMAT for anything else. */
 genet_status gn_settings_from_json(gn_settings *s, const char *json, genet_error *err);

@@ -264,6 +264,7 @@ static gn_settings *unusual(void)
 {
     gn_settings *s = make();
     set(s, "epochs", "7");
+    set(s, "warmup", "0.5");
     set(s, "rate", "0.30000000000000004");
     set(s, "weight-decay", "1e-17");
     set(s, "exif", "false");
@@ -328,6 +329,28 @@ static void json_round_trip(void **state)
     gn_text_free(&again);
     gn_settings_free(s);
     gn_settings_free(t);
+}
+
+/* A warm-up shortened because it was not given is stored as it came out, and a resumed run keeps it. */
+static void warmup_is_resumed(void **state)
+{
+    (void)state;
+    static const char *const given[][3] = {{"epochs", "10", "2"}, {"warmup", "40", "40"}, {"batch", "8", "5"}};
+    for (int i = 0; i < 3; i++) {
+        gn_settings *s = make(), *stored = make(), *resumed = make();
+        gn_text json = {0};
+        set(s, given[i][0], given[i][1]);
+        gn_settings_json(s, false, &json);
+        assert_int_equal(gn_settings_from_json(stored, json.data, NULL), GENET_OK);
+        assert_int_equal(gn_settings_adopt(resumed, stored, NULL), GENET_OK);
+        double expected = strtod(given[i][2], NULL);
+        assert_true(gn_settings_warmup(s) == expected && gn_settings_warmup(resumed) == expected);
+        assert_int_equal(gn_settings_differences(stored, resumed, NULL), 0);
+        gn_text_free(&json);
+        gn_settings_free(s);
+        gn_settings_free(stored);
+        gn_settings_free(resumed);
+    }
 }
 
 static void json_refusals(void **state)
@@ -458,6 +481,7 @@ int main(void)
         cmocka_unit_test(json_refusals),
         cmocka_unit_test(differences),
         cmocka_unit_test(public_face),
+        cmocka_unit_test(warmup_is_resumed),
         cmocka_unit_test(every_allocation_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
