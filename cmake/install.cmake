@@ -8,6 +8,10 @@ install(TARGETS genet_static EXPORT genetStaticTargets)
 install(DIRECTORY include/genet DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 if(TARGET genet)
   install(TARGETS genet)
+  # The man page comes from the same table of options as --help.
+  add_custom_command(OUTPUT genet.1 COMMAND genet help --man > genet.1 DEPENDS genet VERBATIM)
+  add_custom_target(man ALL DEPENDS genet.1)
+  install(FILES ${PROJECT_BINARY_DIR}/genet.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 endif()
 
 if(EXISTS ${PROJECT_SOURCE_DIR}/recipes)
