@@ -22,6 +22,10 @@
 #include "train/train.h"
 #include "train/update.h"
 
+/* What float PyTorch itself misses in the gentle traces (README section 4). */
+#define FLOAT_LOSS 2.4e-4
+#define FLOAT_LOGITS 7.5e-4
+
 typedef struct training {
     gn_model *model;
     const gn_backend *backend;
@@ -164,7 +168,7 @@ static void follow(const json_t *trace, const char *backend, gn_dtype type)
 {
     const char *file = json_string_value(json_object_get(trace, "file"));
     const json_t *losses = json_object_get(trace, "losses"), *ema = json_object_get(trace, "ema_final_logits");
-    const json_t *miss = json_object_get(trace, type == GN_F64 ? "float64_noise_1e15_miss" : "float32_miss");
+    const json_t *miss = json_object_get(trace, "float64_noise_1e15_miss");
     int accumulate = (int)json_integer_value(json_object_get(trace, "accumulate"));
     int steps = (int)json_integer_value(json_object_get(trace, "steps"));
     gn_model_spec spec = {.blocks = {2, 2, 2, 2}, .width = (int)json_integer_value(json_object_get(trace, "width")),
@@ -178,8 +182,8 @@ static void follow(const json_t *trace, const char *backend, gn_dtype type)
     start(&t, backend, &spec, type, 8 / accumulate, false, &o);
     golden_fill(&t.update.weights);
     gn_update_start(&t.update);
-    /* ten times the known noise, and at least the rounding of the sums themselves */
-    double allowed = 10 * largest(json_object_get(miss, "loss_abs")) + (type == GN_F64 ? 1e-12 : 1e-6);
+    /* double: ten times the known noise, and at least the rounding of the sums themselves */
+    double allowed = type == GN_F64 ? 10 * largest(json_object_get(miss, "loss_abs")) + 1e-12 : FLOAT_LOSS;
     double worst = 0;
     for (int i = 0; i < steps; i++) {
         double rate = gn_schedule_rate(&schedule, i);
@@ -189,7 +193,7 @@ static void follow(const json_t *trace, const char *backend, gn_dtype type)
         if (!(off <= allowed))
             fail_msg("%s: loss %d is %.12g, expected %.12g (allowed %.2g)", file, i, loss, number(losses, i), allowed);
     }
-    double logits = 10 * largest(json_object_get(miss, "final_logits_abs")) + (type == GN_F64 ? 1e-11 : 1e-5);
+    double logits = type == GN_F64 ? 10 * largest(json_object_get(miss, "final_logits_abs")) + 1e-11 : FLOAT_LOGITS;
     compare_logits(&t, &t.update.weights, json_object_get(trace, "final_logits"), logits, file);
     if (ema)
         compare_logits(&t, &t.update.ema, ema, logits, "average");
