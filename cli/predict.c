@@ -168,7 +168,7 @@ static void predict_all(job *j)
             go_on = classify(j, path);
     }
     if (j->ignored)
-        fprintf(stderr, "note: %lld files in the folders are no pictures and were left out\n", j->ignored);
+        fprintf(stderr, "note: files in the folders that are no pictures, left out: %lld\n", j->ignored);
     if (j->failed && j->done)
         fprintf(stderr, "note: %lld of %lld pictures could not be classified\n", j->failed, j->done + j->failed);
     if (!j->failed && !j->done)
