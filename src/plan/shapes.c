@@ -72,6 +72,8 @@ static gn_dtype vector_type(const checker *k)
 /* Rows of stats: mean, var, a, b. */
 static void want_stats(checker *k, const gn_tensor *stats, int64_t channels)
 {
+    if (!stats)
+        return;
     want(k, stats, 4, channels, 1, 1);
     want_type(k, stats, vector_type(k));
 }
@@ -182,9 +184,13 @@ static void check_pooling(checker *k)
         want_like(k, input(k, 1), in);
         want_stats(k, input(k, 3), c);
         want(k, out, 2, c, 1, 1);
+        want_vector(k, output(k, 1), c);
+        want_vector(k, output(k, 2), c);
         break;
     case GN_OP_BN_POOL_DX:
         want_like(k, input(k, 1), in);
+        want_stats(k, input(k, 3), c);
+        want(k, input(k, 4), 2, c, 1, 1);
         want_like(k, out, input(k, 2));
         break;
     case GN_OP_LOCAL_POOL:
@@ -238,6 +244,14 @@ static void check_gate(checker *k)
     }
 }
 
+/* id_sums, id_dgamma, id_dbeta as outputs i.. */
+static void want_identity_sums(checker *k, int i, int64_t c)
+{
+    want(k, output(k, i), 2, c, 1, 1);
+    want_vector(k, output(k, i + 1), c);
+    want_vector(k, output(k, i + 2), c);
+}
+
 static void check_tail(checker *k)
 {
     const gn_tensor *y = input(k, k->step->op == GN_OP_TAIL ? 0 : k->step->op == GN_OP_TAIL_SUMS ? 3 : 1);
@@ -259,7 +273,7 @@ static void check_tail(checker *k)
         want_stats(k, input(k, 6), c);
         want_like(k, output(k, 0), y);
         want(k, output(k, 1), 2, n, c, 1);
-        want(k, output(k, 2), 2, c, 1, 1);
+        want_identity_sums(k, 2, c);
         if ((input(k, 5) != NULL) != (output(k, 2) != NULL))
             complain(k, "id and id_sums come together");
         break;
@@ -271,6 +285,8 @@ static void check_tail(checker *k)
         want(k, input(k, 5), c, 1, y->dim[1], y->dim[2]);
         want(k, input(k, 6), 2, c, 1, 1);
         want_like(k, input(k, 7), y);
+        want_stats(k, input(k, 8), c);
+        want(k, input(k, 9), 2, c, 1, 1);
         want_like(k, output(k, 0), y);
         want_like(k, output(k, 1), input(k, 5));
         want_like(k, output(k, 2), y);
@@ -290,14 +306,17 @@ static void check_excite(checker *k)
     want_like(k, output(k, 0), u);
     if (!backward) { /* u t id [id_stats] -> o s */
         want_like(k, input(k, 2), u);
+        want_stats(k, input(k, 3), u->dim[3]);
         want_like(k, output(k, 1), t);
         return;
     }
     for (int i = 0; i < 3; i++) /* do [do2] o u s [id id_stats] -> d du dt [...] */
         want_like(k, input(k, i), u);
     want_like(k, input(k, 5), u);
+    want_stats(k, input(k, 6), u->dim[3]);
     want_like(k, output(k, 1), u);
     want_like(k, output(k, 2), t);
+    want_identity_sums(k, 3, u->dim[3]);
 }
 
 static void check_dense(checker *k)
@@ -313,6 +332,8 @@ static void check_dense(checker *k)
     if (rows(x) != rows(y))
         complain(k, "x and y have different numbers of rows");
     want(k, w, columns(y), columns(x), 1, 1);
+    want_vector(k, k->step->op == GN_OP_DENSE ? input(k, 2) : NULL, columns(y));
+    want_vector(k, k->step->op == GN_OP_DENSE_DW ? output(k, 1) : NULL, columns(y));
     if (k->step->attr.relu && k->step->op != GN_OP_DENSE && !input(k, 2))
         complain(k, "with relu the gradient needs y");
 }
