@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "formats/checkpoint.h"
 #include "formats/names.h"
+#include "formats/safetensors.h"
 #include "golden_formula.h"
 
 static inline const char *shared_folder(void)
@@ -73,7 +74,8 @@ static inline void says_(const genet_error *e, const char *word, int line)
 }
 #define SAYS(e, word) says_(&(e), word, __LINE__)
 
-/* A checkpoint of this spec with the golden vectors' weights under the names of `naming`; gain as in golden_formula.h. */
+/* A checkpoint of this spec with the golden vectors' weights under the names of `naming`; gain is MindSpore's
+ * set's, or the factor of each block's last gamma in PyTorch's. */
 static inline void make_checkpoint(gn_checkpoint *c, gn_model_spec spec, gn_naming naming, double gain)
 {
     genet_error e;
@@ -86,7 +88,7 @@ static inline void make_checkpoint(gn_checkpoint *c, gn_model_spec spec, gn_nami
         assert_true(gn_name_to(name, naming, w->name));
         for (int64_t k = 0; k < w->count; k++)
             golden_put(&c->weights, i, k, spec.form == GN_FORM_MINDSPORE ? golden_value_mindspore(w, name, k, gain)
-                                                                         : golden_value(w, name, k, gain));
+                                                                         : golden_value(w, name, k, w->last_gamma ? gain : 1));
     }
     c->class_count = c->model->spec.classes;
     c->classes = gn_calloc((size_t)c->class_count, sizeof *c->classes);
@@ -96,6 +98,33 @@ static inline void make_checkpoint(gn_checkpoint *c, gn_model_spec spec, gn_nami
                                     .exif = true, .crop_share = 0.875, .mean = {123.675f, 116.28f, 103.53f},
                                     .std = {58.395f, 57.12f, 57.375f}, .max_pixels = 1000000};
     c->origin = gn_strdup("genet");
+}
+
+/* Writes c's tensors under naming n with nothing else, but `gone`; backwards; with the counters that PyTorch adds. */
+static inline const char *bare_file(char path[4096], const gn_checkpoint *c, gn_naming n, const char *prefix, const char *gone)
+{
+    const gn_weight_table *table = &c->model->weights;
+    static const int64_t counter = 7;
+    genet_error e;
+    int count = 0;
+    gn_st_tensor *t = calloc((size_t)table->count + 1, sizeof *t);
+    assert_non_null(t);
+    for (int i = table->count - 1; i >= 0; i--) {
+        char name[GN_NAME_SIZE];
+        assert_true(gn_name_to(name, n, table->items[i].name));
+        if (gone && !strcmp(gone, name))
+            continue;
+        t[count] = (gn_st_tensor){.name = gn_asprintf("%s%s", prefix, name), .dtype = "F32", .rank = table->items[i].rank,
+                                  .data = gn_weights_at(&c->weights, i)};
+        memcpy(t[count++].dim, table->items[i].dim, sizeof table->items[i].dim);
+    }
+    t[count++] = (gn_st_tensor){.name = gn_asprintf("%sbn1.num_batches_tracked", prefix), .dtype = "I64",
+                                .data = (const unsigned char *)&counter};
+    MUST(gn_safetensors_write(scratch(path, "bare.safetensors"), t, count, NULL, NULL, 0, NULL, &e));
+    for (int i = 0; i < count; i++)
+        gn_free(t[i].name);
+    free(t);
+    return path;
 }
 
 /* The golden set's narrow networks of the mindspore form. */

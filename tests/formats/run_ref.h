@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Logits of a checkpoint by the reference backend, for the tests of formats/. */
+ * Logits of a checkpoint by a backend, mostly the reference, for the tests of formats/. */
 #ifndef TESTS_FORMATS_RUN_REF_H
 #define TESTS_FORMATS_RUN_REF_H
 #include "backend/backend.h"
@@ -7,7 +7,8 @@
 #include "formats/formats_common.h"
 
 /* input: float (n,S,S,3) of `type` (GN_F32 or GN_F64), or, with pixels set, u8 (n,S,S,3). logits: n*classes of `type`. */
-static inline void run_ref(const gn_checkpoint *c, gn_dtype type, const void *input, bool pixels, int n, void *logits)
+static inline void run_on(const gn_backend *b, const gn_checkpoint *c, gn_dtype type, const void *input, bool pixels, int n,
+                          void *logits)
 {
     genet_error e;
     gn_plan *plan;
@@ -23,8 +24,8 @@ static inline void run_ref(const gn_checkpoint *c, gn_dtype type, const void *in
     MUST(gn_weights_create(&w, &c->model->weights, type, &e));
     gn_weights_copy(&w, &c->weights);
     MUST(gn_model_plan(c->model, &o, &plan, &e));
-    MUST(gn_backend_ref.open(&device, &one, &e));
-    MUST(gn_exec_create(&exec, &gn_backend_ref, device, plan, &w, NULL, &e));
+    MUST(b->open(&device, &one, &e));
+    MUST(gn_exec_create(&exec, b, device, plan, &w, NULL, &e));
     for (int i = 0; i < n; i++) {
         mix[6 * i] = (float)i;
         mix[6 * i + 1] = 1;
@@ -35,10 +36,15 @@ static inline void run_ref(const gn_checkpoint *c, gn_dtype type, const void *in
     MUST(gn_exec_run(exec, GN_FORWARD, &e));
     memcpy(logits, gn_exec_data(exec, plan->logits), (size_t)n * (size_t)c->model->spec.classes * gn_dtype_size(type));
     gn_exec_free(exec);
-    gn_backend_ref.close(device);
+    b->close(device);
     gn_plan_free(plan);
     gn_weights_free(&w);
     free(mix);
+}
+
+static inline void run_ref(const gn_checkpoint *c, gn_dtype type, const void *input, bool pixels, int n, void *logits)
+{
+    run_on(&gn_backend_ref, c, type, input, pixels, n, logits);
 }
 
 static inline double rms(const float *v, int64_t n)

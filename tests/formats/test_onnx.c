@@ -54,12 +54,14 @@ static void agrees(gn_model_spec spec, gn_naming naming)
     assert_non_null(pixels);
     fill_pixels(pixels, n);
     run_ref(&c, GN_F32, pixels, true, IMAGES, ours);
+    double most = 0;
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         double d = difference(&c, &ways[i], pixels, ours);
-        print_message("%s %s extent %d size %d%s%s: %.1e of the rms\n", gn_form_name(spec.form), gn_variant_name(spec.variant),
-                      spec.extent, spec.size, ways[i].keep_norms ? " kept" : " folded", ways[i].pixels ? " uint8" : "", d);
-        assert_true(d < 2e-5);
+        most = d > most || isnan(d) ? d : most;
     }
+    print_message("%s %s extent %d size %d: %.1e of the rms\n", gn_form_name(spec.form), gn_variant_name(spec.variant),
+                  spec.extent, spec.size, most);
+    assert_true(most < 2e-5);
     free(pixels);
     gn_checkpoint_free(&c);
 }
