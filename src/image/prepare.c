@@ -209,7 +209,8 @@ genet_status gn_prepare(gn_prepare_scratch *s, const unsigned char *bytes, size_
                         const gn_augment *augment, uint64_t seed, uint32_t epoch, uint64_t sample, unsigned char *out,
                         gn_image_info *info, genet_error *err)
 {
-    if (p->size < 1 || p->size > SIZE_MAX_SIDE || !(p->crop_share > 0 && p->crop_share <= 1))
+    bool cropped = !augment && !p->pad;
+    if (p->size < 1 || p->size > SIZE_MAX_SIDE || (cropped && !(p->crop_share > 0.01 && p->crop_share <= 1)))
         return gn_fail(err, GENET_INTERNAL, "preprocessing to %d pixels at a crop share of %g", p->size, p->crop_share);
     gn_image_info own;
     if (!info)

@@ -28,8 +28,14 @@ typedef struct gn_prepare_scratch gn_prepare_scratch; /* decoder + buffers, one 
 genet_status gn_prepare_scratch_create(gn_prepare_scratch **s, genet_error *err);
 void gn_prepare_scratch_free(gn_prepare_scratch *s);
 
-/* augment NULL: evaluation. Otherwise random values are functions of (seed, epoch, sample, purpose).
- * Writes size*size*3 bytes. info (may be NULL) tells what the file was. */
+/* Writes size*size*3 bytes. info (may be NULL) tells what the file was. A picture that cannot be read is GENET_DATA.
+ *
+ * augment NULL: evaluation. Shorter side round(size/crop_share), longer side rounded down, central crop (offset rounded half
+ * to even; under the mindspore rules down); or pad. Never a reduced decode.
+ *
+ * Otherwise training, in this order: random resized crop (fast_decode: only its box is decoded, reduced where it is at least
+ * four times the output; never reduced under the mindspore rules), flip, rotation (bilinear, filled with the mean colour),
+ * RandAugment, colour jitter, erasing (mean colour). Every random value is a function of (seed, epoch, sample, purpose). */
 genet_status gn_prepare(gn_prepare_scratch *s, const unsigned char *bytes, size_t n, const gn_preprocess *p,
                         const gn_augment *augment, uint64_t seed, uint32_t epoch, uint64_t sample, unsigned char *out,
                         gn_image_info *info, genet_error *err);
