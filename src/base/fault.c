@@ -3,16 +3,18 @@
  * unless a test arms a fault. */
 #include "base/fault.h"
 #include <errno.h>
+#include <signal.h>
 #include <stdatomic.h>
 
 static _Atomic int armed; /* gn_fault_kind, 0: none */
-static _Atomic bool persistent;
+static _Atomic bool persistent, lethal;
 static _Atomic int64_t countdown, fired;
 
-static void arm(gn_fault_kind kind, int64_t n, bool from)
+static void arm(gn_fault_kind kind, int64_t n, bool from, bool kill)
 {
     atomic_store(&armed, 0);
     atomic_store(&persistent, from);
+    atomic_store(&lethal, kill);
     atomic_store(&countdown, n);
     atomic_store(&fired, 0);
     atomic_store(&armed, (int)kind);
@@ -20,12 +22,17 @@ static void arm(gn_fault_kind kind, int64_t n, bool from)
 
 void gn_fault_arm(gn_fault_kind kind, int64_t n)
 {
-    arm(kind, n, false);
+    arm(kind, n, false, false);
 }
 
 void gn_fault_arm_from(gn_fault_kind kind, int64_t n)
 {
-    arm(kind, n, true);
+    arm(kind, n, true, false);
+}
+
+void gn_fault_arm_kill(gn_fault_kind kind, int64_t n)
+{
+    arm(kind, n, false, true);
 }
 
 void gn_fault_disarm(void)
@@ -49,6 +56,14 @@ bool gn_fault_due(gn_fault_kind kind)
     if (left != 1 && !(left < 1 && atomic_load(&persistent)))
         return false;
     atomic_fetch_add(&fired, 1);
+    if (atomic_load(&lethal) && kind != GN_FAULT_WRITE)
+        raise(SIGKILL);
     errno = error_of[kind];
     return true;
+}
+
+void gn_fault_half_written(void)
+{
+    if (atomic_load(&lethal))
+        raise(SIGKILL);
 }

@@ -40,6 +40,7 @@ static bool write_all(int fd, const unsigned char *data, size_t bytes)
         /* Half the block reaches the disk, as when it fills up. */
         ssize_t ignored = write(fd, data, bytes / 2);
         (void)ignored;
+        gn_fault_half_written();
         errno = ENOSPC;
         return false;
     }
