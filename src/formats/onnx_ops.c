@@ -50,11 +50,11 @@ static genet_status make_like(gn_onnx *m, const gn_onnx_node *n, const gn_onnx_v
     return make(m, n, x->rank, x->dim[0], x->dim[1], x->dim[2], x->dim[3], err);
 }
 
-/* Output side of windows; 0 where the attributes are out of range. */
+/* Output side of windows; 0 where the attributes are out of range (the largest kernel covers the map of a 1024-pixel input). */
 static int64_t windows(const gn_onnx_node *n, int64_t size, int axis)
 {
     int64_t k = n->kernel[axis], s = n->stride[axis], before = n->pad[axis], after = n->pad[axis + 2];
-    if (k < 1 || k > 4096 || s < 1 || s > 4096 || before < 0 || after < 0 || before >= k || after >= k || size + before + after < k)
+    if (k < 1 || k > 256 || s < 1 || s > 256 || before < 0 || after < 0 || before >= k || after >= k || size + before + after < k)
         return 0;
     return (size + before + after - k) / s + 1;
 }
@@ -148,11 +148,10 @@ static float window_value(const float *x, int64_t h, int64_t w, const gn_onnx_no
     float most = -INFINITY;
     double sum = 0;
     int64_t count = 0;
-    for (int64_t r = 0; r < n->kernel[0]; r++)
-        for (int64_t s = 0; s < n->kernel[1]; s++) {
-            int64_t row = i * n->stride[0] - n->pad[0] + r, column = j * n->stride[1] - n->pad[1] + s;
-            if (row < 0 || row >= h || column < 0 || column >= w)
-                continue;
+    int64_t top = i * n->stride[0] - n->pad[0], left = j * n->stride[1] - n->pad[1];
+    int64_t bottom = top + n->kernel[0] < h ? top + n->kernel[0] : h, right = left + n->kernel[1] < w ? left + n->kernel[1] : w;
+    for (int64_t row = top > 0 ? top : 0; row < bottom; row++)
+        for (int64_t column = left > 0 ? left : 0; column < right; column++) {
             float v = x[row * w + column];
             most = v > most ? v : most;
             sum += v;

@@ -114,6 +114,20 @@ class Onnx(Interop):
                 self.close(model([value])[0], logits, name + end)
 
 
+class Command(Interop):
+    def test_genet_export_checks_itself_and_agrees(self):
+        ort = need("onnxruntime")
+        for name in NAMES[:4]:
+            out = path(name, ".command.onnx")
+            line = [GENET, "export", path(name, ".safetensors"), "--input", "uint8", "--out", out]
+            done = subprocess.run(line, capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("differ from the network's by at most", done.stdout)
+            (_, value), logits = self.feeds(name, ".pixels.onnx")
+            session = ort.InferenceSession(out, providers=["CPUExecutionProvider"])
+            self.close(session.run(["logits"], {"pixels": value})[0], logits, name)
+
+
 class MindSpore(Interop):
     def mindspore(self):
         ms = need("mindspore")
