@@ -12,7 +12,7 @@
 #include "genet/data.h"
 #include "image/jpeg_write.h"
 
-#define MIN_IMAGES_A_CLASS 8
+#define MIN_IMAGES_A_CLASS 4
 #define VAL_SHARE 0.2
 #define TAIL 1.0 /* images of the n-th largest class: proportional to n^-TAIL */
 #define MAX_SIDE 1024

@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "image/image.h"
 
-#define GN_SHELF_MAX_CLASSES 160
+#define GN_SHELF_MAX_CLASSES 1000
 
 /* "alba-classic-box": four products share a brand and its two colours; they differ in package, pattern or emblem. */
 void gn_shelf_name(int product, char name[64]);

@@ -133,7 +133,7 @@ genet_status gn_parallel(int64_t count, int threads,
     wait_all(&l, progress, progress_user);
     for (int i = 0; i < started; i++)
         pthread_join(workers[i].thread, NULL);
-    if (progress && started == 0)
+    if (progress)
         progress(progress_user, atomic_load(&l.done), count);
     gn_free(workers);
     pthread_cond_destroy(&l.ended);

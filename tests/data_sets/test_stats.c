@@ -152,7 +152,7 @@ static void shelf(void **state)
     }
     assert_int_equal(genet_data_draw_shelf(first, 12, 400, 48, 3, &err), GENET_USAGE); /* never over what is there */
     assert_int_equal(genet_data_draw_shelf(second, 1, 400, 48, 3, &err), GENET_USAGE);
-    assert_int_equal(genet_data_draw_shelf(second, 12, 95, 48, 3, &err), GENET_USAGE);
+    assert_int_equal(genet_data_draw_shelf(second, 12, 47, 48, 3, &err), GENET_USAGE);
     assert_int_equal(genet_data_draw_shelf(second, 12, 400, 4, 3, &err), GENET_USAGE);
     for (int i = 0; i < 2; i++)
         gn_free(bytes[i]);
