@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * genet_model_describe, genet_build_describe: what a model file holds, and what this build and machine can do. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,31 +58,59 @@ static void model_json(gn_text *t, const gn_checkpoint *c, const char *path, int
                 c->settings ? c->settings : "null");
 }
 
-/* Members of a flat JSON object as "key value", the given number a line. */
-static void put_members(gn_text *t, const char *title, const char *json, int a_line)
+/* Where the training stood: the members of genet.progress that say something to people. */
+static void put_training(gn_text *t, const char *json)
 {
+    double best = NAN, val = NAN, ema = NAN;
+    int64_t step = -1, epochs = -1, best_epoch = 0;
     gn_json j;
     char *key;
-    int n = 0;
     gn_json_start(&j, json, strlen(json));
     gn_json_object(&j);
     while (gn_json_key(&j, &key)) {
-        gn_json_peek(&j);
-        size_t from = j.at;
-        gn_json_skip(&j);
-        if (j.at - from < 60 && j.at - from > 2) { /* neither "" nor a long text */
-            gn_text_add(t, "%s%s %.*s", n == 0 ? title : n % a_line ? ", " : ",\n              ", key, (int)(j.at - from),
-                        json + from);
-            n++;
-        } else if (j.at - from <= 2 && json[from] != '"' && json[from] != '[') {
-            gn_text_add(t, "%s%s %.*s", n == 0 ? title : n % a_line ? ", " : ",\n              ", key, (int)(j.at - from),
-                        json + from);
-            n++;
-        }
+        double *number = !strcmp(key, "best_top1") ? &best : !strcmp(key, "val_top1") ? &val : !strcmp(key, "ema_top1") ? &ema : NULL;
+        int64_t *count = !strcmp(key, "step") ? &step : !strcmp(key, "epochs_done") ? &epochs
+                         : !strcmp(key, "best_epoch") ? &best_epoch : NULL;
+        int next = gn_json_peek(&j);
+        if (number && next != 'n')
+            gn_json_number(&j, number);
+        else if (count)
+            gn_json_int(&j, count);
+        else
+            gn_json_skip(&j);
         gn_free(key);
+    }
+    if (step < 0 || epochs < 0)
+        return;
+    gn_text_add(t, "training      %lld epochs, %lld steps", (long long)epochs, (long long)step);
+    if (isfinite(val))
+        gn_text_add(t, "; validation top-1 %.2f %%", 100 * val);
+    if (isfinite(ema))
+        gn_text_add(t, ", averaged %.2f %%", 100 * ema);
+    if (best_epoch && isfinite(best))
+        gn_text_add(t, "; best %.2f %% after epoch %lld", 100 * best, (long long)best_epoch);
+    gn_text_add(t, "\n");
+}
+
+/* The settings that change a result and are not at their defaults. */
+static void put_settings(gn_text *t, const char *json)
+{
+    gn_settings *s = NULL;
+    int n = 0;
+    if (gn_settings_create(&s, NULL) != GENET_OK || gn_settings_from_json(s, json, NULL) != GENET_OK) {
+        gn_settings_free(s); /* of another version; --json shows them */
+        return;
+    }
+    for (size_t i = 0; i < genet_option_count(); i++) {
+        const genet_option *o = genet_option_at(i);
+        char *value = o->changes_result ? gn_settings_get(s, o->key) : NULL;
+        if (value && *value && strcmp(value, o->default_text))
+            gn_text_add(t, "%s%s %s", n++ == 0 ? "settings      " : n % 5 == 1 ? ",\n              " : ", ", o->key, value);
+        gn_free(value);
     }
     if (n)
         gn_text_add(t, "\n");
+    gn_settings_free(s);
 }
 
 static void model_text(gn_text *t, const gn_checkpoint *c, const char *path, int64_t macs)
@@ -113,9 +142,9 @@ static void model_text(gn_text *t, const gn_checkpoint *c, const char *path, int
     if (!c->classes_unknown)
         gn_text_add(t, "\n");
     if (c->progress)
-        put_members(t, "training      ", c->progress, 4);
+        put_training(t, c->progress);
     if (c->settings)
-        put_members(t, "settings      ", c->settings, 4);
+        put_settings(t, c->settings);
 }
 
 genet_status genet_model_describe(const genet_config *config, int as_json, char **text, genet_error *err)

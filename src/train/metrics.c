@@ -12,13 +12,16 @@
 
 #define MAX_FILE ((size_t)1 << 30)
 
+/* decimals: 0 for values that depend on the run alone and are written exactly; the times are rounded. */
 static const struct {
     const char *key;
+    int decimals;
     size_t offset;
 } numbers[] = {
-#define NUMBER(name) {#name, offsetof(gn_epoch_record, name)}
-    NUMBER(rate), NUMBER(train_loss), NUMBER(train_top1), NUMBER(val_loss), NUMBER(val_top1), NUMBER(val_top5),
-    NUMBER(ema_loss), NUMBER(ema_top1), NUMBER(ema_top5), NUMBER(seconds), NUMBER(images_per_second), NUMBER(data_wait),
+#define NUMBER(name, decimals) {#name, decimals, offsetof(gn_epoch_record, name)}
+    NUMBER(rate, 0), NUMBER(train_loss, 0), NUMBER(train_top1, 0), NUMBER(val_loss, 0), NUMBER(val_top1, 0),
+    NUMBER(val_top5, 0), NUMBER(ema_loss, 0), NUMBER(ema_top1, 0), NUMBER(ema_top5, 0), NUMBER(seconds, 3),
+    NUMBER(images_per_second, 2), NUMBER(data_wait, 4),
 #undef NUMBER
 };
 #define NUMBERS (sizeof numbers / sizeof numbers[0])
@@ -28,12 +31,21 @@ static double *number_of(gn_epoch_record *r, size_t i)
     return (double *)((char *)r + numbers[i].offset);
 }
 
-static void put_number(gn_text *t, double v)
+static void put_number(gn_text *t, double v, const char *absent)
 {
     if (isfinite(v))
         gn_json_put_double(t, v);
     else
-        gn_text_add(t, "null");
+        gn_text_add(t, "%s", absent);
+}
+
+static void put_member(gn_text *t, const gn_epoch_record *r, size_t i, const char *absent)
+{
+    double v = *(const double *)((const char *)r + numbers[i].offset);
+    if (numbers[i].decimals && isfinite(v))
+        gn_text_add(t, "%.*f", numbers[i].decimals, v);
+    else
+        put_number(t, v, absent);
 }
 
 /* --- reading --------------------------------------------------------------------------------------------------------- */
@@ -114,8 +126,7 @@ static genet_status write_csv(const gn_metrics *m, genet_error *err)
         gn_text_add(&t, "%d,%lld,%d", m->epochs[e].epoch, (long long)m->epochs[e].step, m->epochs[e].best);
         for (size_t i = 0; i < NUMBERS; i++) {
             gn_text_add(&t, ",");
-            if (isfinite(*number_of(&m->epochs[e], i)))
-                gn_json_put_double(&t, *number_of(&m->epochs[e], i));
+            put_member(&t, &m->epochs[e], i, "");
         }
         gn_text_add(&t, "\n");
     }
@@ -192,9 +203,9 @@ genet_status gn_metrics_step(gn_metrics *m, const gn_step_record *r, genet_error
 {
     gn_text t = {0};
     gn_text_add(&t, "{\"kind\":\"step\",\"epoch\":%d,\"step\":%lld,\"rate\":", r->epoch, (long long)r->step);
-    put_number(&t, r->rate);
+    put_number(&t, r->rate, "null");
     gn_text_add(&t, ",\"loss\":");
-    put_number(&t, r->loss);
+    put_number(&t, r->loss, "null");
     gn_text_add(&t, ",\"seconds\":%.3f,\"images_per_second\":%.2f,\"data_wait\":%.4f", r->seconds, r->images_per_second,
                 r->data_wait);
     return append(m, &t, err);
@@ -203,13 +214,12 @@ genet_status gn_metrics_step(gn_metrics *m, const gn_step_record *r, genet_error
 genet_status gn_metrics_epoch(gn_metrics *m, const gn_epoch_record *r, genet_error *err)
 {
     genet_status status = GENET_OK;
-    gn_epoch_record copy = *r;
     gn_text t = {0};
     gn_text_add(&t, "{\"kind\":\"epoch\",\"epoch\":%d,\"step\":%lld,\"best\":%s", r->epoch, (long long)r->step,
                 r->best ? "true" : "false");
     for (size_t i = 0; i < NUMBERS; i++) {
         gn_text_add(&t, ",\"%s\":", numbers[i].key);
-        put_number(&t, *number_of(&copy, i));
+        put_member(&t, r, i, "null");
     }
     GN_TRY(remember(m, r, err));
     GN_TRY(append(m, &t, err));

@@ -21,6 +21,8 @@ typedef struct clockwork {
     double start, epoch_start, epoch_wait, report_time, report_wait, record_time, record_wait, save_time;
     double step_seconds, validation_seconds; /* moving mean of a step; last validation */
     int64_t epoch_images, report_images, record_images;
+    double step_loss;   /* summed over the images of the current step */
+    int64_t step_images;
     int64_t steps;      /* of this process */
     int64_t saved_step; /* when the last save was asked for */
     bool reported;
@@ -31,6 +33,7 @@ typedef struct training {
     clockwork time;
     bool aimed;        /* the loader delivers from where we are */
     bool save_pending; /* a save is due and waits for the one before it */
+    int64_t rewound_to; /* step of the checkpoint that was gone back to last, or -1 */
 } training;
 
 /* --- saving -------------------------------------------------------------------------------------------------------------- */
@@ -139,7 +142,11 @@ static genet_status micro_batch(training *t, genet_error *err)
     t->time.epoch_images += b->count;
     t->time.report_images += b->count;
     t->time.record_images += b->count;
-    if (!count_batch(r, b))
+    double before = r->progress.loss_sum;
+    bool finite = count_batch(r, b);
+    t->time.step_loss += r->progress.loss_sum - before;
+    t->time.step_images += b->count;
+    if (!finite)
         status = gn_fail(err, GENET_NUMERIC, "the loss of step %lld (epoch %d) is not a finite number",
                          (long long)r->progress.step + 1, r->progress.epochs_done + 1);
 out:
@@ -160,6 +167,8 @@ static genet_status one_step(training *t, genet_error *err)
     double start = gn_now();
     bool due = false;
     gn_update_forget(&r->update);
+    t->time.step_loss = 0;
+    t->time.step_images = 0;
     while (!due) {
         GN_TRY(micro_batch(t, err));
         due = gn_update_add(&r->update);
@@ -214,7 +223,8 @@ static void report(training *t)
         return;
     genet_progress p = {.epoch = r->progress.epochs_done + 1, .epochs = (int)r->settings->epochs, .step = step,
                         .steps = r->steps_per_epoch, .global_step = r->progress.step, .total_steps = r->total_steps,
-                        .loss = train_loss(r), .top1 = train_top1(r), .rate = rate_before(r),
+                        .loss = train_loss(r), .top1 = train_top1(r),
+                        .step_loss = t->time.step_images ? t->time.step_loss / (double)t->time.step_images : NAN, .rate = rate_before(r),
                         .images_per_second = (double)t->time.report_images / fmax(since, 1e-9),
                         .data_wait = t->time.report_wait / fmax(since, 1e-9), .eta_seconds = eta(t)};
     if (r->callbacks.progress)
@@ -430,7 +440,7 @@ static genet_status give_up(training *t, genet_error *err)
 {
     gn_run *r = t->run;
     char *path = gn_folder_path(r, "last.safetensors"), what[512];
-    snprintf(what, sizeof what, "%s", err->text);
+    snprintf(what, sizeof what, "%.500s", err->text);
     gn_snapshot_wait(r->snapshot);
     look_at_saves(t);
     bool saved = path && gn_file_exists(path);
@@ -441,7 +451,8 @@ static genet_status give_up(training *t, genet_error *err)
     return gn_fail(err, GENET_NUMERIC, "%s; no checkpoint was written before. A lower --rate or a longer --warmup may help", what);
 }
 
-/* Back to the last checkpoint, or to the start, at half the rate. */
+/* Back to the last checkpoint at half the rate. One that has led here before is no good (its weights are finite but already
+ * running away): then back to the start. */
 static genet_status rewind_run(training *t, genet_error *err)
 {
     gn_run *r = t->run;
@@ -455,8 +466,11 @@ static genet_status rewind_run(training *t, genet_error *err)
     gn_snapshot_wait(r->snapshot);
     look_at_saves(t);
     GN_TRY(gn_resume_state(r, &found, err));
-    if (!found)
+    if (!found || r->progress.step == t->rewound_to) {
         GN_TRY(gn_run_fill_weights(r, err));
+        found = false;
+    }
+    t->rewound_to = found ? r->progress.step : -1;
     r->progress.rate_scale = scale;
     r->progress.rewinds = rewinds;
     gn_exec_weights_changed(r->exec);
@@ -522,7 +536,7 @@ genet_status gn_train(const gn_settings *settings, const genet_train_callbacks *
     genet_status status = GENET_OK;
     gn_run run;
     genet_error own;
-    training t = {.run = &run, .time = {.start = gn_now()}};
+    training t = {.run = &run, .time = {.start = gn_now()}, .rewound_to = -1};
     err = err ? err : &own; /* messages are passed on between the parts */
     GN_TRY(gn_run_open(&run, settings, callbacks, err));
     t.time.save_time = gn_now();
