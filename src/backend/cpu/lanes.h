@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Vectors of channels for one instruction set (GN_ISA_BITS) and one map type (GN_MAP_BF16), on the compiler's vector extension.
+ * No fast-math: what is fused says so (muladd). Comparisons give lanes of ones and zeros; keep() lets lanes pass. */
+#ifndef GN_CPU_LANES_H
+#define GN_CPU_LANES_H
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#if defined __FMA__ || defined __AVX512F__
+#include <immintrin.h>
+#endif
+
+enum { LANES = GN_ISA_BITS / 32 };
+typedef float vec __attribute__((vector_size(GN_ISA_BITS / 8)));
+typedef int32_t ivec __attribute__((vector_size(GN_ISA_BITS / 8)));
+typedef uint32_t uvec __attribute__((vector_size(GN_ISA_BITS / 8)));
+typedef uint16_t hvec __attribute__((vector_size(GN_ISA_BITS / 16)));
+typedef uint8_t bvec __attribute__((vector_size(GN_ISA_BITS / 32)));
+#define INLINE inline __attribute__((always_inline))
+
+#if GN_MAP_BF16
+typedef uint16_t map_t;
+#else
+typedef float map_t;
+#endif
+
+/* a*b + c, rounded once where the instruction set has it. */
+static INLINE vec muladd(vec a, vec b, vec c)
+{
+#if GN_ISA_BITS == 512
+    return (vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif GN_ISA_BITS == 256 && defined __FMA__
+    return (vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+    return a * b + c;
+#endif
+}
+
+static INLINE vec same(float v)
+{
+    return v - (vec){0};
+}
+
+static INLINE vec keep(vec v, ivec lanes)
+{
+    return (vec)((ivec)v & lanes);
+}
+
+static INLINE vec choose(ivec lanes, vec yes, vec no)
+{
+    return (vec)(((ivec)yes & lanes) | ((ivec)no & ~lanes));
+}
+
+/* max(0, v); a NaN passes. */
+static INLINE vec positive(vec v)
+{
+    return keep(v, ~(v < 0));
+}
+
+/* f32 vectors: n < LANES reads or writes only the first n. Reading gives zero behind them. */
+static INLINE vec load_f(const float *p, int n)
+{
+    vec v = {0};
+    if (n >= LANES)
+        memcpy(&v, p, sizeof v);
+    else
+        memcpy(&v, p, (size_t)n * sizeof *p);
+    return v;
+}
+
+static INLINE void store_f(float *p, vec v, int n)
+{
+    if (n >= LANES)
+        memcpy(p, &v, sizeof v);
+    else
+        memcpy(p, &v, (size_t)n * sizeof *p);
+}
+
+static INLINE vec widen(hvec h)
+{
+    return (vec)(__builtin_convertvector(h, uvec) << 16);
+}
+
+/* Nearest, ties to even; a NaN stays one. */
+static INLINE hvec narrow(vec v)
+{
+    uvec bits = (uvec)v, nan = (uvec)(v != v);
+    uvec rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    return __builtin_convertvector((rounded & ~nan) | ((bits >> 16 | 0x40) & nan), hvec);
+}
+
+static INLINE vec load_h(const uint16_t *p, int n)
+{
+    hvec h = {0};
+    if (n >= LANES)
+        memcpy(&h, p, sizeof h);
+    else
+        memcpy(&h, p, (size_t)n * sizeof *p);
+    return widen(h);
+}
+
+static INLINE void store_h(uint16_t *p, vec v, int n)
+{
+    hvec h = narrow(v);
+    if (n >= LANES)
+        memcpy(p, &h, sizeof h);
+    else
+        memcpy(p, &h, (size_t)n * sizeof *p);
+}
+
+#if GN_MAP_BF16
+#define load load_h
+#define store store_h
+#else
+#define load load_f
+#define store store_f
+#endif
+
+/* Bytes as integers, and back (the values fit). */
+static INLINE ivec load_b(const uint8_t *p, int n)
+{
+    bvec b = {0};
+    memcpy(&b, p, n >= LANES ? sizeof b : (size_t)n);
+    return __builtin_convertvector(b, ivec);
+}
+
+static INLINE void store_b(uint8_t *p, ivec v, int n)
+{
+    bvec b = __builtin_convertvector(v, bvec);
+    memcpy(p, &b, n >= LANES ? sizeof b : (size_t)n);
+}
+
+/* Rows of scratch memory are padded and aligned. */
+static INLINE vec row_get(const float *row, int64_t c)
+{
+    return *(const vec *)(const void *)(row + c);
+}
+
+static INLINE void row_put(float *row, int64_t c, vec v)
+{
+    *(vec *)(void *)(row + c) = v;
+}
+
+/* The statement for every vector of channels begin..end-1, with c its first channel and n its number of lanes, a constant
+ * but for the last. */
+#define EACH_VECTOR(c, n, begin, end, ...)                                                                            \
+    do {                                                                                                              \
+        int64_t c = (begin);                                                                                          \
+        for (; c + LANES <= (end); c += LANES) {                                                                      \
+            enum { n = LANES };                                                                                       \
+            __VA_ARGS__;                                                                                              \
+        }                                                                                                             \
+        if (c < (end)) {                                                                                              \
+            const int n = (int)((end) - c);                                                                           \
+            __VA_ARGS__;                                                                                              \
+        }                                                                                                             \
+    } while (0)
+
+/* The statement for pixels 0..total-1, four at a time, then one at a time: p the first, count how many. Sums over pixels
+ * then touch their row in memory once for four. */
+#define EACH_FOUR(p, count, total, ...)                                                                               \
+    do {                                                                                                              \
+        int64_t p = 0;                                                                                                \
+        for (; p + 4 <= (total); p += 4) {                                                                            \
+            enum { count = 4 };                                                                                       \
+            __VA_ARGS__;                                                                                              \
+        }                                                                                                             \
+        for (; p < (total); p++) {                                                                                    \
+            enum { count = 1 };                                                                                       \
+            __VA_ARGS__;                                                                                              \
+        }                                                                                                             \
+    } while (0)
+#endif

@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The door to oneDNN (onednn.h). 2.x describes an operation in a struct first, 3.x makes the primitive's descriptor in one
+ * call and hides memory descriptors behind pointers: the differences are in the first section alone. */
+#include "backend/cpu/onednn.h"
+
+#include <oneapi/dnnl/dnnl.h>
+#include <oneapi/dnnl/dnnl_version.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+struct gn_onednn {
+    dnnl_engine_t engine;
+    dnnl_stream_t stream;
+    char version[32];
+};
+
+/* x, w, bias, y of the convolution as descriptors; spatial settings. */
+typedef struct spatial {
+    dnnl_dims_t strides, dilates, before, after;
+} spatial;
+
+/* --- what differs between 2.x and 3.x ------------------------------------------------------------------------------- */
+
+#if DNNL_VERSION_MAJOR >= 3
+typedef dnnl_memory_desc_t descriptor;
+typedef const_dnnl_memory_desc_t descriptor_ref;
+
+static dnnl_status_t describe(descriptor *d, int rank, const dnnl_dims_t dims, dnnl_data_type_t type, dnnl_format_tag_t tag)
+{
+    return dnnl_memory_desc_create_with_tag(d, rank, dims, type, tag);
+}
+
+static descriptor_ref ref(const descriptor *d)
+{
+    return *d;
+}
+
+static void forget(descriptor *d)
+{
+    if (*d)
+        dnnl_memory_desc_destroy(*d);
+    *d = NULL;
+}
+
+static dnnl_status_t append(dnnl_post_ops_t ops, bool add, bool relu)
+{
+    dnnl_status_t s = add ? dnnl_post_ops_append_sum(ops, 1, 0, dnnl_data_type_undef) : dnnl_success;
+    return s == dnnl_success && relu ? dnnl_post_ops_append_eltwise(ops, dnnl_eltwise_relu, 0, 0) : s;
+}
+
+static dnnl_status_t make(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, gn_conv_kind kind, descriptor_ref x, descriptor_ref w,
+                          descriptor_ref bias, descriptor_ref y, const spatial *at, dnnl_primitive_attr_t attr,
+                          dnnl_primitive_desc_t forward)
+{
+    const dnnl_alg_kind_t direct = dnnl_convolution_direct;
+    switch (kind) {
+    case GN_CONV_FORWARD:
+        return dnnl_convolution_forward_primitive_desc_create(pd, engine, dnnl_forward_training, direct, x, w, bias, y,
+                                                              at->strides, at->dilates, at->before, at->after, attr);
+    case GN_CONV_DATA:
+        return dnnl_convolution_backward_data_primitive_desc_create(pd, engine, direct, x, w, y, at->strides, at->dilates,
+                                                                    at->before, at->after, forward, attr);
+    default:
+        return dnnl_convolution_backward_weights_primitive_desc_create(pd, engine, direct, x, w, NULL, y, at->strides,
+                                                                       at->dilates, at->before, at->after, forward, attr);
+    }
+}
+#else
+typedef dnnl_memory_desc_t descriptor;
+typedef const dnnl_memory_desc_t *descriptor_ref;
+
+static dnnl_status_t describe(descriptor *d, int rank, const dnnl_dims_t dims, dnnl_data_type_t type, dnnl_format_tag_t tag)
+{
+    return dnnl_memory_desc_init_by_tag(d, rank, dims, type, tag);
+}
+
+static descriptor_ref ref(const descriptor *d)
+{
+    return d;
+}
+
+static void forget(descriptor *d)
+{
+    (void)d;
+}
+
+static dnnl_status_t append(dnnl_post_ops_t ops, bool add, bool relu)
+{
+    dnnl_status_t s = add ? dnnl_post_ops_append_sum(ops, 1) : dnnl_success;
+    return s == dnnl_success && relu ? dnnl_post_ops_append_eltwise(ops, 1, dnnl_eltwise_relu, 0, 0) : s;
+}
+
+static dnnl_status_t make(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, gn_conv_kind kind, descriptor_ref x, descriptor_ref w,
+                          descriptor_ref bias, descriptor_ref y, const spatial *at, dnnl_primitive_attr_t attr,
+                          dnnl_primitive_desc_t forward)
+{
+    const dnnl_alg_kind_t direct = dnnl_convolution_direct;
+    dnnl_convolution_desc_t op;
+    dnnl_status_t s;
+    if (kind == GN_CONV_FORWARD)
+        s = dnnl_convolution_forward_desc_init(&op, dnnl_forward_training, direct, x, w, bias, y, at->strides, at->before,
+                                               at->after);
+    else if (kind == GN_CONV_DATA)
+        s = dnnl_convolution_backward_data_desc_init(&op, direct, x, w, y, at->strides, at->before, at->after);
+    else
+        s = dnnl_convolution_backward_weights_desc_init(&op, direct, x, w, NULL, y, at->strides, at->before, at->after);
+    return s == dnnl_success ? dnnl_primitive_desc_create(pd, &op, attr, engine, forward) : s;
+}
+#endif
+
+/* --- engine ------------------------------------------------------------------------------------------------------------ */
+
+static const char *reason(dnnl_status_t s)
+{
+    switch (s) {
+    case dnnl_out_of_memory:
+        return "out of memory";
+    case dnnl_invalid_arguments:
+        return "invalid arguments";
+    case dnnl_unimplemented:
+        return "unimplemented";
+    default:
+        return "a runtime error";
+    }
+}
+
+genet_status gn_onednn_open(gn_onednn **out, genet_error *err)
+{
+    genet_status status = GENET_OK;
+    const dnnl_version_t *v = dnnl_version();
+    gn_onednn *o = gn_calloc(1, sizeof *o);
+    if (!o)
+        return gn_fail_memory(err, sizeof *o, "oneDNN");
+    snprintf(o->version, sizeof o->version, "%d.%d.%d", v->major, v->minor, v->patch);
+    dnnl_status_t s = dnnl_engine_create(&o->engine, dnnl_cpu, 0);
+    if (s == dnnl_success)
+        s = dnnl_stream_create(&o->stream, o->engine, dnnl_stream_default_flags);
+    if (s != dnnl_success) {
+        status = gn_fail(err, GENET_UNSUPPORTED, "oneDNN %s cannot open the CPU: %s", o->version, reason(s));
+        gn_onednn_close(o);
+        o = NULL;
+    }
+    *out = o;
+    return status;
+}
+
+void gn_onednn_close(gn_onednn *o)
+{
+    if (!o)
+        return;
+    if (o->stream)
+        dnnl_stream_destroy(o->stream);
+    if (o->engine)
+        dnnl_engine_destroy(o->engine);
+    gn_free(o);
+}
+
+const char *gn_onednn_version(const gn_onednn *o)
+{
+    return o->version;
+}
+
+bool gn_onednn_has_bf16(void)
+{
+    /* The values grow with the features among the AVX-512 sets. */
+    int isa = (int)dnnl_get_effective_cpu_isa();
+    return isa >= (int)dnnl_cpu_isa_avx512_core_bf16;
+}
+
+/* --- one convolution --------------------------------------------------------------------------------------------------- */
+
+struct gn_conv {
+    gn_onednn *o;
+    gn_conv_kind kind;
+    dnnl_primitive_t primitive, reorder;   /* reorder: weights in, or their gradient out; NULL where formats agree */
+    dnnl_memory_t x, w, bias, y;           /* of the primitive */
+    dnnl_memory_t plain;                   /* f32 (K,C,R,S), the reorder's other side */
+    dnnl_memory_t scratch, reorder_scratch;
+    size_t packed_bytes, scratch_bytes;
+    char implementation[80];
+};
+
+static genet_status complain(const gn_onednn *o, gn_conv_kind kind, const gn_conv_shape *g, dnnl_status_t s, genet_error *err)
+{
+    static const char *const names[] = {"convolution", "data gradient", "weight gradient"};
+    if (s == dnnl_out_of_memory)
+        return gn_fail(err, GENET_MEMORY, "oneDNN %s is out of memory in the %s", o->version, names[kind]);
+    return gn_fail(err, s == dnnl_unimplemented ? GENET_UNSUPPORTED : GENET_INTERNAL,
+                   "oneDNN %s on this CPU has no %s %s of %lldx%lldx%lldx%lld by %lldx%lldx%lldx%lld, stride %d (%s)%s", o->version,
+                   g->bf16 ? "bf16" : "f32", names[kind], (long long)g->n, (long long)g->h, (long long)g->w, (long long)g->c,
+                   (long long)g->k, (long long)g->c, (long long)g->r, (long long)g->s, g->stride, reason(s),
+                   g->bf16 ? "; --amp off computes in f32" : "");
+}
+
+static void free_parts(dnnl_primitive_desc_t pd, dnnl_primitive_desc_t forward, dnnl_primitive_attr_t attr, descriptor d[4])
+{
+    if (pd)
+        dnnl_primitive_desc_destroy(pd);
+    if (forward)
+        dnnl_primitive_desc_destroy(forward);
+    if (attr)
+        dnnl_primitive_attr_destroy(attr);
+    for (int i = 0; i < 4; i++)
+        forget(&d[i]);
+}
+
+enum { X, W, BIAS, Y };
+
+/* Descriptors with the weights' format left to the primitive. */
+static dnnl_status_t describe_all(const gn_conv_shape *g, gn_conv_kind kind, descriptor d[4])
+{
+    const dnnl_data_type_t type = g->bf16 ? dnnl_bf16 : dnnl_f32, dw_type = kind == GN_CONV_WEIGHTS ? dnnl_f32 : type;
+    const dnnl_dims_t x = {g->n, g->c, g->h, g->w}, w = {g->k, g->c, g->r, g->s}, y = {g->n, g->k, g->p, g->q}, bias = {g->k};
+    dnnl_status_t s = describe(&d[X], 4, x, type, dnnl_nhwc);
+    if (s == dnnl_success)
+        s = describe(&d[W], 4, w, dw_type, dnnl_format_tag_any);
+    if (s == dnnl_success)
+        s = describe(&d[Y], 4, y, type, dnnl_nhwc);
+    if (s == dnnl_success && g->bias)
+        s = describe(&d[BIAS], 1, bias, dnnl_f32, dnnl_a);
+    return s;
+}
+
+static dnnl_status_t attributes(const gn_conv_shape *g, gn_conv_kind kind, dnnl_primitive_attr_t *attr)
+{
+    dnnl_post_ops_t ops = NULL;
+    dnnl_status_t s = dnnl_primitive_attr_create(attr);
+    if (s == dnnl_success)
+        s = dnnl_primitive_attr_set_scratchpad_mode(*attr, dnnl_scratchpad_mode_user);
+    if (s != dnnl_success || kind != GN_CONV_FORWARD || (!g->add && !g->relu))
+        return s;
+    s = dnnl_post_ops_create(&ops);
+    if (s == dnnl_success)
+        s = append(ops, g->add, g->relu);
+    if (s == dnnl_success)
+        s = dnnl_primitive_attr_set_post_ops(*attr, ops);
+    if (ops)
+        dnnl_post_ops_destroy(ops);
+    return s;
+}
+
+static dnnl_status_t memory_of(const gn_conv *c, descriptor_ref d, dnnl_memory_t *m)
+{
+    return dnnl_memory_create(m, d, c->o->engine, DNNL_MEMORY_NONE);
+}
+
+/* The primitive's scratchpad as memory; *bytes grows to its size. */
+static dnnl_status_t scratch_of(const gn_conv *c, dnnl_primitive_desc_t pd, dnnl_memory_t *m, size_t *bytes)
+{
+    descriptor_ref d = dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
+    size_t size = d ? dnnl_memory_desc_get_size(d) : 0;
+    *bytes = size > *bytes ? size : *bytes;
+    return size ? memory_of(c, d, m) : dnnl_success;
+}
+
+/* Reorder between f32 (K,C,R,S) and the primitive's format. */
+static dnnl_status_t make_reorder(gn_conv *c, const gn_conv_shape *g, descriptor_ref packed, dnnl_primitive_attr_t attr)
+{
+    const dnnl_dims_t dims = {g->k, g->c, g->r, g->s};
+    descriptor plain = {0};
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_status_t s = describe(&plain, 4, dims, dnnl_f32, dnnl_oihw);
+    if (s == dnnl_success && !dnnl_memory_desc_equal(ref(&plain), packed)) {
+        c->packed_bytes = dnnl_memory_desc_get_size(packed);
+        bool in = c->kind != GN_CONV_WEIGHTS;
+        s = dnnl_reorder_primitive_desc_create(&pd, in ? ref(&plain) : packed, c->o->engine, in ? packed : ref(&plain),
+                                               c->o->engine, attr);
+        if (s == dnnl_success)
+            s = dnnl_primitive_create(&c->reorder, pd);
+        if (s == dnnl_success)
+            s = scratch_of(c, pd, &c->reorder_scratch, &c->scratch_bytes);
+        if (s == dnnl_success)
+            s = memory_of(c, ref(&plain), &c->plain);
+        if (pd)
+            dnnl_primitive_desc_destroy(pd);
+    }
+    forget(&plain);
+    return s;
+}
+
+/* Memories of the operands, scratchpad, reorder. */
+static dnnl_status_t make_memories(gn_conv *c, const gn_conv_shape *g, dnnl_primitive_desc_t pd, const descriptor d[4],
+                                   dnnl_primitive_attr_t reorder_attr)
+{
+    descriptor_ref w = dnnl_primitive_desc_query_md(
+        pd, c->kind == GN_CONV_WEIGHTS ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 0);
+    dnnl_status_t s = memory_of(c, ref(&d[X]), &c->x);
+    if (s == dnnl_success)
+        s = memory_of(c, w, &c->w);
+    if (s == dnnl_success)
+        s = memory_of(c, ref(&d[Y]), &c->y);
+    if (s == dnnl_success && g->bias)
+        s = memory_of(c, ref(&d[BIAS]), &c->bias);
+    if (s == dnnl_success)
+        s = scratch_of(c, pd, &c->scratch, &c->scratch_bytes);
+    if (s == dnnl_success)
+        s = make_reorder(c, g, w, reorder_attr);
+    return s;
+}
+
+genet_status gn_conv_create(gn_conv **out, gn_onednn *o, gn_conv_kind kind, const gn_conv_shape *g, genet_error *err)
+{
+    const spatial at = {{g->stride, g->stride}, {0}, {g->pad[0], g->pad[1]}, {g->pad[2], g->pad[3]}};
+    descriptor d[4] = {0};
+    dnnl_primitive_desc_t pd = NULL, forward = NULL;
+    dnnl_primitive_attr_t attr = NULL, plain_attr = NULL;
+    const char *name = NULL;
+    genet_status status = GENET_OK;
+    gn_conv *c = gn_calloc(1, sizeof *c);
+    if (!c)
+        return gn_fail_memory(err, sizeof *c, "a convolution");
+    c->o = o;
+    c->kind = kind;
+    dnnl_status_t s = describe_all(g, kind, d);
+    if (s == dnnl_success)
+        s = attributes(g, kind, &attr);
+    if (s == dnnl_success)
+        s = attributes(g, GN_CONV_DATA, &plain_attr);
+    if (s == dnnl_success && kind == GN_CONV_WEIGHTS) { /* the forward hint has weights of the maps' type */
+        descriptor f[4] = {0};
+        s = describe_all(g, GN_CONV_FORWARD, f);
+        if (s == dnnl_success)
+            s = make(&forward, o->engine, GN_CONV_FORWARD, ref(&f[X]), ref(&f[W]), NULL, ref(&f[Y]), &at, plain_attr, NULL);
+        free_parts(NULL, NULL, NULL, f);
+    } else if (s == dnnl_success && kind == GN_CONV_DATA)
+        s = make(&forward, o->engine, GN_CONV_FORWARD, ref(&d[X]), ref(&d[W]), NULL, ref(&d[Y]), &at, plain_attr, NULL);
+    if (s == dnnl_success)
+        s = make(&pd, o->engine, kind, ref(&d[X]), ref(&d[W]), g->bias ? ref(&d[BIAS]) : NULL, ref(&d[Y]), &at, attr, forward);
+    if (s == dnnl_success)
+        s = dnnl_primitive_create(&c->primitive, pd);
+    if (s == dnnl_success)
+        s = make_memories(c, g, pd, d, plain_attr);
+    if (s == dnnl_success && dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, (void *)&name) == dnnl_success)
+        snprintf(c->implementation, sizeof c->implementation, "onednn:%s", name);
+    if (plain_attr)
+        dnnl_primitive_attr_destroy(plain_attr);
+    free_parts(pd, forward, attr, d);
+    if (s != dnnl_success) {
+        status = complain(o, kind, g, s, err);
+        gn_conv_free(c);
+        c = NULL;
+    }
+    *out = c;
+    return status;
+}
+
+void gn_conv_free(gn_conv *c)
+{
+    if (!c)
+        return;
+    dnnl_memory_t memories[] = {c->x, c->w, c->bias, c->y, c->plain, c->scratch, c->reorder_scratch};
+    for (size_t i = 0; i < sizeof memories / sizeof *memories; i++)
+        if (memories[i])
+            dnnl_memory_destroy(memories[i]);
+    if (c->primitive)
+        dnnl_primitive_destroy(c->primitive);
+    if (c->reorder)
+        dnnl_primitive_destroy(c->reorder);
+    gn_free(c);
+}
+
+const char *gn_conv_implementation(const gn_conv *c)
+{
+    return c->implementation;
+}
+
+size_t gn_conv_packed_bytes(const gn_conv *c)
+{
+    return c->packed_bytes;
+}
+
+size_t gn_conv_scratch_bytes(const gn_conv *c)
+{
+    return c->scratch_bytes;
+}
+
+static genet_status ran(const gn_conv *c, dnnl_status_t s, genet_error *err)
+{
+    return s == dnnl_success ? GENET_OK
+                             : gn_fail(err, s == dnnl_out_of_memory ? GENET_MEMORY : GENET_INTERNAL, "oneDNN %s (%s): %s",
+                                       c->o->version, c->implementation, reason(s));
+}
+
+/* Memory m lies at p from now on. Where it does already nothing is done: oneDNN zeroes the padding of blocked formats. */
+static dnnl_status_t point(dnnl_memory_t m, const void *p)
+{
+    void *now = NULL;
+    dnnl_status_t s = m ? dnnl_memory_get_data_handle(m, &now) : dnnl_success;
+    return s == dnnl_success && m && now != p ? dnnl_memory_set_data_handle(m, (void *)p) : s;
+}
+
+genet_status gn_conv_place(gn_conv *c, void *packed, void *scratch, genet_error *err)
+{
+    dnnl_status_t s = point(c->scratch, scratch);
+    if (s == dnnl_success)
+        s = point(c->reorder_scratch, scratch);
+    if (s == dnnl_success && c->reorder)
+        s = point(c->w, packed);
+    return ran(c, s, err);
+}
+
+static dnnl_status_t reorder(gn_conv *c, const void *plain)
+{
+    const bool in = c->kind != GN_CONV_WEIGHTS;
+    const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, in ? c->plain : c->w},
+                                    {DNNL_ARG_TO, in ? c->w : c->plain},
+                                    {DNNL_ARG_SCRATCHPAD, c->reorder_scratch}};
+    dnnl_status_t s = point(c->plain, plain);
+    return s == dnnl_success ? dnnl_primitive_execute(c->reorder, c->o->stream, c->reorder_scratch ? 3 : 2, args) : s;
+}
+
+genet_status gn_conv_pack(gn_conv *c, const float *w, genet_error *err)
+{
+    return ran(c, reorder(c, w), err);
+}
+
+genet_status gn_conv_run(gn_conv *c, const void *x, const float *w, const float *bias, const void *y, genet_error *err)
+{
+    static const int roles[][3] = {[GN_CONV_FORWARD] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST},
+                                   [GN_CONV_DATA] = {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST},
+                                   [GN_CONV_WEIGHTS] = {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_DST}};
+    const int *role = roles[c->kind];
+    dnnl_exec_arg_t args[5] = {{role[0], c->x}, {role[1], c->w}, {role[2], c->y}};
+    int count = 3;
+    dnnl_status_t s = point(c->x, x);
+    if (s == dnnl_success)
+        s = point(c->y, y);
+    if (s == dnnl_success && !c->reorder)
+        s = point(c->w, w);
+    if (s == dnnl_success)
+        s = point(c->bias, bias);
+    if (c->bias)
+        args[count++] = (dnnl_exec_arg_t){DNNL_ARG_BIAS, c->bias};
+    if (c->scratch)
+        args[count++] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, c->scratch};
+    if (s == dnnl_success)
+        s = dnnl_primitive_execute(c->primitive, c->o->stream, count, args);
+    if (s == dnnl_success && c->kind == GN_CONV_WEIGHTS && c->reorder)
+        s = reorder(c, w);
+    return ran(c, s, err);
+}
