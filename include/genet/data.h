@@ -47,7 +47,7 @@ GENET_API genet_status genet_data_draw_shelf(const char *folder, int classes, in
     X(LEAK, "train-and-val", "is in the training and the validation set")                                             \
     X(TWO_LABELS, "two-labels", "is there under two classes")                                                         \
     X(DUPLICATE, "duplicate", "has the same bytes as another file")                                                   \
-    X(SAME_PICTURE, "same-picture", "shows the same picture as another file")                                         \
+    X(SAME_PICTURE, "same-picture", "shows nearly the same picture as another file")                                  \
     X(CMYK, "cmyk", "is a CMYK JPEG, converted without a colour profile")                                             \
     X(EXIF_TURNED, "exif-turned", "is turned by its EXIF orientation")                                                \
     X(TINY, "tiny", "has a side of fewer than 32 pixels")                                                             \

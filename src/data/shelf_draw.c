@@ -284,12 +284,21 @@ static void draw_package(canvas *k, const look *l, const pose *p)
 
 /* --- the scene -------------------------------------------------------------------------------------------------------------- */
 
+/* One draw a statement: the order of arguments is each compiler's own. */
+static colour random_colour(gn_rng *rng, colour from, colour to, float darkest, float brightest)
+{
+    colour c;
+    c.r = uniform(rng, from.r, to.r);
+    c.g = uniform(rng, from.g, to.g);
+    c.b = uniform(rng, from.b, to.b);
+    float light = uniform(rng, darkest, brightest);
+    return scale(c, light);
+}
+
 static void draw_background(canvas *k, gn_rng *rng, float board)
 {
-    colour wall = scale((colour){uniform(rng, 150, 215), uniform(rng, 150, 210), uniform(rng, 145, 210)},
-                        uniform(rng, 0.35f, 1));
-    colour wood = scale((colour){uniform(rng, 120, 210), uniform(rng, 110, 190), uniform(rng, 80, 180)},
-                        uniform(rng, 0.5f, 1.1f));
+    colour wall = random_colour(rng, (colour){150, 150, 145}, (colour){215, 210, 210}, 0.35f, 1);
+    colour wood = random_colour(rng, (colour){120, 110, 80}, (colour){210, 190, 180}, 0.5f, 1.1f);
     float slats = uniform(rng, 0, 0.14f), wave = uniform(rng, 0.2f, 0.8f), slope = uniform(rng, -0.5f, 0.3f);
     for (int y = 0; y < k->side; y++)
         for (int x = 0; x < k->side; x++) {
