@@ -112,6 +112,11 @@ genet_status gn_exec_run(gn_exec *e, int phases, genet_error *err)
     return GENET_OK;
 }
 
+genet_status gn_exec_run_step(gn_exec *e, int step, genet_error *err)
+{
+    return e->backend->run(e->prepared, step, e->data, err);
+}
+
 void gn_exec_weights_changed(gn_exec *e)
 {
     e->backend->weights_changed(e->prepared);

@@ -19,6 +19,8 @@ void gn_exec_bind(gn_exec *e, int tensor, void *data);
 void *gn_exec_data(const gn_exec *e, int tensor);
 /* Runs the steps of the given phases (GN_FORWARD | GN_BACKWARD) in order. */
 genet_status gn_exec_run(gn_exec *e, int phases, genet_error *err);
+/* Runs one step alone, over whatever its operands hold (benchmarks). */
+genet_status gn_exec_run_step(gn_exec *e, int step, genet_error *err);
 /* Call after weights changed. */
 void gn_exec_weights_changed(gn_exec *e);
 /* Timing of every step: seconds summed over runs since gn_exec_profile(e, true). */

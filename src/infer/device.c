@@ -12,9 +12,14 @@ const char *gn_device_backend_name(const gn_settings *s)
     return names[s->backend];
 }
 
+int gn_thread_count(int64_t wanted)
+{
+    return wanted > 0 ? (int)wanted : gn_cores();
+}
+
 genet_status gn_device_open(gn_device *d, const char *backend, const char *isa, int64_t threads, genet_error *err)
 {
-    *d = (gn_device){.threads = threads > 0 ? (int)threads : gn_cores()};
+    *d = (gn_device){.threads = gn_thread_count(threads)};
     const gn_backend *b = gn_backend_find(backend, err);
     if (!b)
         return GENET_UNSUPPORTED;

@@ -11,6 +11,8 @@ typedef struct gn_device {
     int threads;
 } gn_device;
 
+/* wanted, or all cores where that is 0. */
+int gn_thread_count(int64_t wanted);
 /* backend "auto", "cpu" or "ref"; isa NULL or "": the best of this CPU; threads 0: as many as cores. */
 genet_status gn_device_open(gn_device *d, const char *backend, const char *isa, int64_t threads, genet_error *err);
 void gn_device_close(gn_device *d); /* safe on a zeroed one */

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "data/manifest.h"
 #include "infer/summary.h"
 #include "train/run.h"
 
@@ -25,13 +26,6 @@ void gn_run_log(const gn_run *r, genet_log_level level, const char *format, ...)
 
 /* --- settings ------------------------------------------------------------------------------------------------------------ */
 
-static genet_status refuse_unavailable(const gn_settings *s, genet_error *err)
-{
-    if (*s->manifest)
-        return gn_fail(err, GENET_UNSUPPORTED, "--manifest is not in this version");
-    return GENET_OK;
-}
-
 static genet_status open_settings(gn_run *r, const gn_settings *given, genet_error *err)
 {
     genet_status status = GENET_OK;
@@ -41,7 +35,6 @@ static genet_status open_settings(gn_run *r, const gn_settings *given, genet_err
     else
         GN_TRY(gn_settings_copy(&r->settings, given, err));
     GN_TRY(gn_settings_check(r->settings, err));
-    GN_TRY(refuse_unavailable(r->settings, err));
     if (!*r->settings->data)
         status = gn_fail(err, GENET_USAGE, "no data given: --data PATH names class folders, a list file or tar shards");
     else if (!*r->settings->out)
@@ -77,6 +70,25 @@ static void say_missing(const gn_run *r, const gn_dataset *set, const char *what
     gn_text_free(&names);
 }
 
+/* --manifest: both sets as they were when it was written. */
+static genet_status check_manifest(const gn_run *r, genet_error *err)
+{
+    genet_status status = GENET_OK;
+    const gn_settings *s = r->settings;
+    int threads = gn_thread_count(s->loader_threads);
+    bool whole = s->cap.count == 0 && s->cap_all == 0 && s->val_split == 0;
+    if (!*s->manifest)
+        return GENET_OK;
+    GN_TRY(gn_manifest_check(s->manifest, GN_MANIFEST_DATA, r->train, whole, threads, NULL, NULL, err));
+    if (r->val && *s->val)
+        GN_TRY(gn_manifest_check(s->manifest, GN_MANIFEST_VAL, r->val, true, threads, NULL, NULL, err));
+    else if (r->val)
+        GN_TRY(gn_manifest_check(s->manifest, GN_MANIFEST_DATA, r->val, false, threads, NULL, NULL, err));
+    gn_run_log(r, GENET_LOG_INFO, "the data are those of %s", s->manifest);
+out:
+    return status;
+}
+
 /* The class contract: the training set's names, or on resume those of the checkpoint, hold for everything after. */
 static genet_status open_data(gn_run *r, genet_error *err)
 {
@@ -110,6 +122,7 @@ static genet_status open_data(gn_run *r, genet_error *err)
         gn_run_log(r, GENET_LOG_INFO, "no validation set (--val or --val-split): nothing tells which epoch is the best");
     }
     say_missing(r, r->train, "training");
+    GN_TRY(check_manifest(r, err));
 out:
     gn_checkpoint_free(&last);
     return status;

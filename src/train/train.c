@@ -23,6 +23,8 @@ typedef struct clockwork {
     int64_t epoch_images, report_images, record_images;
     double step_loss;   /* summed over the images of the current step */
     int64_t step_images;
+    double step_loss;   /* sum over the images of the last step */
+    int64_t step_images;
     int64_t steps;      /* of this process */
     int64_t saved_step; /* when the last save was asked for */
     bool reported;
@@ -106,8 +108,9 @@ static genet_status aim(training *t, genet_error *err)
 }
 
 /* Losses and hits of a batch that ran; false where a loss is not finite. */
-static bool count_batch(gn_run *r, const gn_batch *b)
+static bool count_batch(training *t, const gn_batch *b)
 {
+    gn_run *r = t->run;
     const float *losses = gn_exec_data(r->exec, r->plan->losses), *logits = gn_exec_data(r->exec, r->plan->logits);
     int classes = r->model->spec.classes;
     double sum = 0;
@@ -115,6 +118,8 @@ static bool count_batch(gn_run *r, const gn_batch *b)
         sum += (double)losses[i];
         r->progress.hits += gn_rank_of(logits + (int64_t)i * classes, classes, b->labels[2 * i]) == 0;
     }
+    t->time.step_loss += sum;
+    t->time.step_images += b->count;
     r->progress.loss_sum += sum;
     r->progress.window_loss += sum;
     r->progress.images += b->count;

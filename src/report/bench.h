@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Measuring: private to report/. Each measurement fills a report both as text and as JSON; bench.c hands one of them out. */
+#ifndef GN_REPORT_BENCH_H
+#define GN_REPORT_BENCH_H
+#include "base/text.h"
+#include "config/settings.h"
+#include "exec/exec.h"
+#include "infer/device.h"
+
+typedef struct gn_bench_report {
+    gn_text text, json; /* json: the members of one object, without braces */
+} gn_bench_report;
+
+/* A network with made pixels and labels on a device: what a step or an inference runs on. */
+typedef struct gn_bench_net {
+    gn_device device;
+    gn_dtype map_type;
+    char precision[160];
+    gn_model *model;
+    gn_weights weights;
+    struct gn_folded *folded; /* inference */
+    void *grads, *momentum;
+    size_t slab_bytes;
+    gn_plan *plan;
+    gn_exec *exec;
+    unsigned char *pixels;
+    float *mix, *lambda;
+    int32_t *labels;
+    int batch;
+} gn_bench_net;
+/* training: forward, loss and backward; otherwise the folded network. */
+genet_status gn_bench_net_open(gn_bench_net *n, const gn_settings *s, int batch, bool training, genet_error *err);
+void gn_bench_net_close(gn_bench_net *n); /* safe on a zeroed one */
+/* "network", "device", "precision" and "threads" into the report. */
+void gn_bench_describe(gn_bench_report *r, const gn_bench_net *n);
+
+/* Times one call of run again and again: at least `least` rounds, then until `seconds` are over. */
+typedef struct gn_bench_times {
+    double best, median;
+    int rounds;
+} gn_bench_times;
+genet_status gn_bench_time(gn_bench_times *t, genet_status (*run)(void *user, genet_error *err), void *user, int least,
+                           double seconds, genet_error *err);
+
+/* bench_ops.c: where the time of a plan goes, by operation and by step; from a profile of `rounds` runs. */
+void gn_bench_operations(gn_bench_report *r, const gn_bench_net *n, int rounds);
+/* bench_limits.c */
+genet_status gn_bench_limits(gn_bench_report *r, const gn_settings *s, genet_error *err);
+/* bench_loader.c */
+genet_status gn_bench_loader(gn_bench_report *r, const gn_settings *s, genet_error *err);
+#endif

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the machine could do at most: its multiply-add peak, its memory bandwidth, and the network's convolutions each
+ * called alone. A training step cannot be faster than the last. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "data/threads.h"
+#include "infer/build.h"
+#include "report/bench.h"
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#define MAX_THREADS 1024
+#define BLOCK ((size_t)64 << 20) /* bytes a thread reads: far beyond its cache */
+#define ROUNDS 5
+
+/* --- multiply-adds --------------------------------------------------------------------------------------------------------- */
+
+/* Twelve independent sums hide a latency of up to six cycles on two units. Each returns its floating-point operations; *sink
+ * keeps the compiler from leaving the work out. */
+typedef double flops_function(int64_t rounds, float *sink);
+
+#if defined(__x86_64__)
+__attribute__((target("avx512f"))) static double flops_avx512(int64_t rounds, float *sink)
+{
+    __m512 s[12], a = _mm512_set1_ps(0.999f), b = _mm512_set1_ps(1e-3f);
+    for (int k = 0; k < 12; k++)
+        s[k] = _mm512_set1_ps((float)k);
+    for (int64_t i = 0; i < rounds; i++)
+#pragma GCC unroll 12
+        for (int k = 0; k < 12; k++)
+            s[k] = _mm512_fmadd_ps(s[k], a, b);
+    for (int k = 1; k < 12; k++)
+        s[0] = _mm512_add_ps(s[0], s[k]);
+    *sink += _mm512_reduce_add_ps(s[0]);
+    return (double)rounds * 12 * 16 * 2;
+}
+
+__attribute__((target("avx2,fma"))) static double flops_avx2(int64_t rounds, float *sink)
+{
+    __m256 s[12], a = _mm256_set1_ps(0.999f), b = _mm256_set1_ps(1e-3f);
+    float out[8];
+    for (int k = 0; k < 12; k++)
+        s[k] = _mm256_set1_ps((float)k);
+    for (int64_t i = 0; i < rounds; i++)
+#pragma GCC unroll 12
+        for (int k = 0; k < 12; k++)
+            s[k] = _mm256_fmadd_ps(s[k], a, b);
+    for (int k = 1; k < 12; k++)
+        s[0] = _mm256_add_ps(s[0], s[k]);
+    _mm256_storeu_ps(out, s[0]);
+    *sink += out[0] + out[7];
+    return (double)rounds * 12 * 8 * 2;
+}
+#endif
+
+static double flops_plain(int64_t rounds, float *sink)
+{
+    float s[16];
+    for (int k = 0; k < 16; k++)
+        s[k] = (float)k;
+    for (int64_t i = 0; i < rounds; i++)
+        for (int k = 0; k < 16; k++)
+            s[k] = s[k] * 0.999f + 1e-3f;
+    for (int k = 0; k < 16; k++)
+        *sink += s[k];
+    return (double)rounds * 16 * 2;
+}
+
+static flops_function *best_flops(const char **name)
+{
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f")) {
+        *name = "avx512 fma";
+        return flops_avx512;
+    }
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+        *name = "avx2 fma";
+        return flops_avx2;
+    }
+#endif
+    *name = "plain C";
+    return flops_plain;
+}
+
+/* --- on all threads ---------------------------------------------------------------------------------------------------------- */
+
+typedef struct worker {
+    pthread_t thread;
+    flops_function *flops;
+    int64_t rounds;
+    uint64_t *block, *copy;
+    bool copying;
+    float sink;
+    uint64_t sum;
+} worker;
+
+static void *work(void *argument)
+{
+    worker *w = argument;
+    if (w->flops) {
+        w->flops(w->rounds, &w->sink);
+    } else if (w->copying) {
+        memcpy(w->copy, w->block, BLOCK);
+    } else {
+        uint64_t s[8] = {0};
+        for (size_t i = 0; i < BLOCK / 8; i += 8)
+            for (size_t k = 0; k < 8; k++)
+                s[k] += w->block[i + k];
+        for (size_t k = 0; k < 8; k++)
+            w->sum += s[k];
+    }
+    return NULL;
+}
+
+/* Seconds of the fastest of ROUNDS runs of all workers. */
+static genet_status run_workers(worker *w, int n, double *best, genet_error *err)
+{
+    *best = 1e30;
+    for (int round = 0; round < ROUNDS; round++) {
+        int started = 0;
+        double start = gn_now();
+        while (started < n && gn_thread_start(&w[started].thread, work, &w[started]) == 0)
+            started++;
+        for (int i = 0; i < started; i++)
+            pthread_join(w[i].thread, NULL);
+        double seconds = gn_now() - start;
+        if (started < n)
+            return gn_fail(err, GENET_MEMORY, "only %d of %d threads could be started", started, n);
+        *best = seconds < *best ? seconds : *best;
+    }
+    return GENET_OK;
+}
+
+typedef struct machine {
+    double peak_one, peak_all, read, copy; /* FLOP/s, bytes/s */
+    const char *kernel;
+} machine;
+
+static genet_status measure_machine(machine *m, int threads, genet_error *err)
+{
+    genet_status status = GENET_OK;
+    double seconds;
+    worker *w = gn_calloc((size_t)threads, sizeof *w);
+    if (!w)
+        return gn_fail_memory(err, (size_t)threads * sizeof *w, "threads");
+    flops_function *flops = best_flops(&m->kernel);
+    const int64_t rounds = 20 * 1000 * 1000;
+    double operations = flops(1, &w[0].sink) * (double)rounds;
+    for (int i = 0; i < threads; i++)
+        w[i] = (worker){.flops = flops, .rounds = rounds};
+    GN_TRY(run_workers(w, 1, &seconds, err));
+    m->peak_one = operations / seconds;
+    GN_TRY(run_workers(w, threads, &seconds, err));
+    m->peak_all = operations * threads / seconds;
+    for (int i = 0; i < threads; i++) {
+        w[i] = (worker){.block = gn_slab_alloc(BLOCK), .copy = gn_slab_alloc(BLOCK)};
+        if (!w[i].block || !w[i].copy) {
+            status = gn_fail_memory(err, 2 * BLOCK, "a block to read");
+            goto out;
+        }
+        memset(w[i].block, 1, BLOCK); /* pages of its own */
+        memset(w[i].copy, 1, BLOCK);
+    }
+    GN_TRY(run_workers(w, threads, &seconds, err));
+    m->read = (double)BLOCK * threads / seconds;
+    for (int i = 0; i < threads; i++)
+        w[i].copying = true;
+    GN_TRY(run_workers(w, threads, &seconds, err));
+    m->copy = 2 * (double)BLOCK * threads / seconds;
+out:
+    for (int i = 0; i < threads; i++) {
+        gn_slab_free(w[i].block, BLOCK);
+        gn_slab_free(w[i].copy, BLOCK);
+    }
+    gn_free(w);
+    return status;
+}
+
+/* --- convolutions alone --------------------------------------------------------------------------------------------------------- */
+
+typedef struct convolutions {
+    double seconds[3], macs[3]; /* CONV, CONV_DX, CONV_DW */
+} convolutions;
+
+static int part_of(gn_op op)
+{
+    return op == GN_OP_CONV ? 0 : op == GN_OP_CONV_DX ? 1 : op == GN_OP_CONV_DW ? 2 : -1;
+}
+
+typedef struct one {
+    gn_exec *exec;
+    int step;
+} one;
+
+static genet_status run_one(void *user, genet_error *err)
+{
+    one *o = user;
+    return gn_exec_run_step(o->exec, o->step, err);
+}
+
+static genet_status measure_convolutions(convolutions *c, gn_bench_net *n, genet_error *err)
+{
+    genet_status status = GENET_OK;
+    GN_TRY(gn_exec_run(n->exec, GN_FORWARD | GN_BACKWARD, err)); /* operands hold real values */
+    for (int i = 0; i < n->plan->step_count; i++) {
+        const gn_step *s = &n->plan->steps[i];
+        int part = part_of(s->op);
+        gn_bench_times t;
+        one o = {n->exec, i};
+        if (part < 0)
+            continue;
+        GN_TRY(gn_bench_time(&t, run_one, &o, 4, 0, err));
+        c->seconds[part] += t.best;
+        c->macs[part] += (double)gn_step_macs(n->plan, s);
+    }
+out:
+    return status;
+}
+
+static void put_machine(gn_bench_report *r, const machine *m, int threads)
+{
+    char cpu[256];
+    gn_cpu_name(cpu, sizeof cpu);
+    gn_text_add(&r->text, "CPU        %s, %d threads\n", cpu, threads);
+    gn_text_add(&r->text, "peak       %.1f GFLOP/s one thread, %.1f all (%s, f32)\n", 1e-9 * m->peak_one, 1e-9 * m->peak_all,
+                m->kernel);
+    gn_text_add(&r->text, "memory     read %.1f GB/s, copy %.1f GB/s (read + written)\n\n", 1e-9 * m->read, 1e-9 * m->copy);
+    gn_text_add(&r->json, "\"peak_flops_one\":%.4g,\"peak_flops\":%.4g,\"read_bytes_per_second\":%.4g,\"copy_bytes_per_second\":%.4g,",
+                m->peak_one, m->peak_all, m->read, m->copy);
+}
+
+static void put_convolutions(gn_bench_report *r, const convolutions *c, const machine *m, int batch)
+{
+    static const char *const names[] = {"forward", "data gradient", "weight gradient"};
+    double all = 0, macs = 0;
+    gn_text_add(&r->text, "convolutions alone, batch %d    ms an image   GFLOP/s   of peak\n", batch);
+    gn_text_add(&r->json, ",\"batch\":%d,\"convolutions\":[", batch);
+    for (int k = 0; k < 3; k++) {
+        double flops = 2 * c->macs[k] / c->seconds[k];
+        gn_text_add(&r->text, "  %-28s %11.2f %9.1f %8.0f %%\n", names[k], 1e3 * c->seconds[k] / batch, 1e-9 * flops,
+                    100 * flops / m->peak_all);
+        gn_text_add(&r->json, "%s{\"part\":\"%s\",\"seconds\":%.6f,\"macs\":%.0f}", k ? "," : "", names[k], c->seconds[k], c->macs[k]);
+        all += c->seconds[k];
+        macs += c->macs[k];
+    }
+    gn_text_add(&r->text, "  %-28s %11.2f %9.1f %8.0f %%\n", "all", 1e3 * all / batch, 2e-9 * macs / all,
+                200 * macs / all / m->peak_all);
+    gn_text_add(&r->text, "a training step cannot be faster than %.2f images/s with these convolutions\n", batch / all);
+    gn_text_add(&r->json, "],\"convolutions_images_per_second\":%.3f", batch / all);
+}
+
+genet_status gn_bench_limits(gn_bench_report *r, const gn_settings *s, genet_error *err)
+{
+    genet_status status = GENET_OK;
+    gn_bench_net n = {0};
+    machine m = {0};
+    convolutions c = {0};
+    int threads = gn_thread_count(s->threads);
+    threads = threads > MAX_THREADS ? MAX_THREADS : threads;
+    GN_TRY(measure_machine(&m, threads, err));
+    put_machine(r, &m, threads);
+    GN_TRY(gn_bench_net_open(&n, s, (int)s->batch, true, err));
+    gn_bench_describe(r, &n);
+    GN_TRY(measure_convolutions(&c, &n, err));
+    put_convolutions(r, &c, &m, n.batch);
+out:
+    gn_bench_net_close(&n);
+    return status;
+}
