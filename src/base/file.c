@@ -23,15 +23,31 @@ enum { BUFFER = 256 << 10, TEMPORARIES = 64 };
 
 /* --- the calls that can be made to fail ------------------------------------------------------------------------- */
 
-static int open_file(const char *path, int flags)
+int gn_open_at(int folder, const char *path, int flags)
 {
     if (gn_fault_due(GN_FAULT_OPEN))
         return -1;
     int fd;
     do
-        fd = open(path, flags | O_CLOEXEC, 0666);
+        fd = openat(folder, path, flags | O_CLOEXEC, 0666);
     while (fd < 0 && errno == EINTR);
     return fd;
+}
+
+static int open_file(const char *path, int flags)
+{
+    return gn_open_at(AT_FDCWD, path, flags);
+}
+
+long long gn_read_at(int fd, void *to, size_t bytes, uint64_t offset)
+{
+    if (gn_fault_due(GN_FAULT_READ))
+        return -1;
+    ssize_t n;
+    do
+        n = pread(fd, to, bytes, (off_t)offset);
+    while (n < 0 && errno == EINTR);
+    return n;
 }
 
 static bool write_all(int fd, const unsigned char *data, size_t bytes)

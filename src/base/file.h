@@ -42,6 +42,10 @@ genet_status gn_file_write(const char *path, const void *data, size_t bytes, gen
 /* Appends one block to a log (not atomic over a crash; readers must tolerate a torn last line). */
 genet_status gn_file_append(const char *path, const void *data, size_t bytes, genet_error *err);
 
+/* openat(2) and pread(2) for those who read parts of files themselves: -1 and errno on failure, never EINTR. */
+int gn_open_at(int folder, const char *path, int flags);
+long long gn_read_at(int fd, void *to, size_t bytes, uint64_t offset);
+
 /* mkdir -p. */
 genet_status gn_folder_make(const char *path, genet_error *err);
 bool gn_file_exists(const char *path);

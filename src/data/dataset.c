@@ -69,8 +69,8 @@ static genet_status scan_tar(gn_finds *f, const char *path, const char *inside, 
 static genet_status scan_file(gn_finds *f, const char *path, genet_error *err)
 {
     unsigned char head[512];
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    ssize_t n = fd < 0 ? -1 : read(fd, head, sizeof head);
+    int fd = gn_open_at(AT_FDCWD, path, O_RDONLY | O_NONBLOCK);
+    long long n = fd < 0 ? -1 : gn_read_at(fd, head, sizeof head, 0);
     int why = errno;
     if (fd >= 0)
         close(fd);
@@ -246,9 +246,7 @@ int gn_dataset_missing_classes(const gn_dataset *d, gn_text *names)
 static genet_status read_all(int fd, uint64_t offset, unsigned char *to, size_t bytes, genet_error *err)
 {
     for (size_t done = 0; done < bytes;) {
-        ssize_t n = pread(fd, to + done, bytes - done, (off_t)(offset + done));
-        if (n < 0 && errno == EINTR)
-            continue;
+        long long n = gn_read_at(fd, to + done, bytes - done, offset + done);
         if (n < 0)
             return gn_fail_errno(err, GENET_IO, errno, "cannot be read");
         if (n == 0)
@@ -263,7 +261,7 @@ genet_status gn_sample_read(const gn_sample *s, unsigned char **buffer, size_t *
     genet_status status = GENET_OK;
     struct stat st;
     uint64_t n = s->bytes;
-    int fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe in place of a file must not block */
+    int fd = gn_open_at(AT_FDCWD, s->path, O_RDONLY | O_NONBLOCK); /* a pipe in place of a file must not block */
     *bytes = 0;
     if (fd < 0)
         return gn_fail_errno(err, GENET_IO, errno, "cannot be opened");

@@ -8,6 +8,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/file.h"
 #include "base/mem.h"
 #include "data/found.h"
 
@@ -64,10 +65,10 @@ static void path_cut(gn_text *path, size_t length)
 static bool file_is_image(int folder, const char *name)
 {
     unsigned char head[16];
-    int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = gn_open_at(folder, name, O_RDONLY | O_NONBLOCK);
     if (fd < 0)
         return false;
-    ssize_t n = read(fd, head, sizeof head);
+    long long n = gn_read_at(fd, head, sizeof head, 0);
     close(fd);
     return n > 0 && gn_image_signature(head, (size_t)n);
 }
@@ -195,7 +196,7 @@ static genet_status walk_folders(scan *s, int fd, const names *folders, int dept
         gn_text_put(&s->path, folders->items[i], strlen(folders->items[i]));
         if (s->path.failed)
             return gn_fail_memory(err, s->path.length, "file names");
-        int inner = openat(fd, folders->items[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int inner = gn_open_at(fd, folders->items[i], O_RDONLY | O_DIRECTORY);
         if (inner < 0)
             return gn_fail_errno(err, GENET_IO, errno, "cannot open the folder '%s'", s->path.data);
         GN_TRY(walk(s, inner, depth + 1, err));
@@ -250,7 +251,7 @@ genet_status gn_scan_folder(gn_finds *f, const char *root, genet_error *err)
     if (s.path.failed)
         return gn_fail_memory(err, length, "file names");
     s.root = length + 1;
-    int fd = open(s.path.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = gn_open_at(AT_FDCWD, s.path.data, O_RDONLY | O_DIRECTORY);
     if (fd < 0)
         status = gn_fail_errno(err, GENET_IO, errno, "cannot open the folder '%s'", s.path.data);
     else

@@ -3,11 +3,13 @@
 #include "data/shards.h"
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -46,9 +48,14 @@ static genet_status push(gn_shards *s, char *path, genet_error *err)
 genet_status gn_shards_in_folder(gn_shards *s, const char *folder, genet_error *err)
 {
     genet_status status = GENET_OK;
-    DIR *dir = opendir(folder);
-    if (!dir)
-        return gn_fail_errno(err, GENET_IO, errno, "cannot open the folder '%s'", folder);
+    int fd = gn_open_at(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir) {
+        int why = errno;
+        if (fd >= 0)
+            close(fd);
+        return gn_fail_errno(err, GENET_IO, why, "cannot open the folder '%s'", folder);
+    }
     for (struct dirent *e; (e = readdir(dir));) {
         struct stat st;
         size_t n = strlen(e->d_name);

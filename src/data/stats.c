@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/file.h"
 #include "base/mem.h"
 #include "config/config.h"
 #include "data/found.h"
@@ -51,10 +52,10 @@ gn_dataset_options gn_dataset_options_from(const gn_settings *s)
 static bool probe_head(const gn_sample *s, reader *r, gn_image_info *info)
 {
     uint64_t n = s->bytes && s->bytes < HEAD_BYTES ? s->bytes : HEAD_BYTES;
-    int fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = gn_open_at(AT_FDCWD, s->path, O_RDONLY | O_NONBLOCK);
     if (fd < 0)
         return false;
-    ssize_t got = pread(fd, r->bytes, (size_t)n, (off_t)s->offset);
+    long long got = gn_read_at(fd, r->bytes, (size_t)n, s->offset);
     close(fd);
     return got > 3 && r->bytes[0] == 0xff && r->bytes[1] == 0xd8 &&
            gn_image_probe(r->bytes, (size_t)got, info, NULL) == GENET_OK;

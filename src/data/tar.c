@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
+#include "base/file.h"
 #include "base/mem.h"
 
 typedef struct tar_set {
@@ -124,11 +125,11 @@ out:
 static bool member_is_image(const tar_set *t, const gn_member *m)
 {
     unsigned char head[16];
-    int fd = open(t->shard_path[m->shard], O_RDONLY | O_CLOEXEC);
+    int fd = gn_open_at(AT_FDCWD, t->shard_path[m->shard], O_RDONLY);
     if (fd < 0)
         return false;
     size_t want = m->size < sizeof head ? (size_t)m->size : sizeof head;
-    ssize_t n = pread(fd, head, want, (off_t)m->offset);
+    long long n = gn_read_at(fd, head, want, m->offset);
     close(fd);
     return n > 0 && gn_image_signature(head, (size_t)n);
 }

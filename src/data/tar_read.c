@@ -10,6 +10,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/file.h"
 #include "base/mem.h"
 #include "data/tar.h"
 
@@ -135,7 +136,10 @@ static genet_status check_offset(shard *s, const gn_member *m, genet_error *err)
     ssize_t got = archive_read_data(s->archive, here, n);
     if (got < 0)
         return fail_archive(s, err);
-    if ((size_t)got != n || pread(s->fd, there, n, (off_t)m->offset) != (ssize_t)n || memcmp(here, there, n) != 0)
+    long long read = gn_read_at(s->fd, there, n, m->offset);
+    if (read < 0)
+        return gn_fail_errno(err, GENET_IO, errno, "cannot read '%s'", s->path);
+    if ((size_t)got != n || (size_t)read != n || memcmp(here, there, n) != 0)
         return gn_fail(err, GENET_DATA, "'%s' is a tar file of an unusual kind: '%s' is not stored in one piece", s->path,
                        m->name);
     s->checked = true;
@@ -214,13 +218,15 @@ static genet_status open_shard(shard *s, genet_error *err)
 {
     struct stat st;
     unsigned char head[512];
-    s->fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    s->fd = gn_open_at(AT_FDCWD, s->path, O_RDONLY | O_NONBLOCK);
     if (s->fd < 0 || fstat(s->fd, &st) != 0)
         return gn_fail_errno(err, GENET_IO, errno, "cannot open '%s'", s->path);
     if (!S_ISREG(st.st_mode))
         return gn_fail(err, GENET_DATA, "'%s' is not a plain file: tar shards are read at any place", s->path);
     s->bytes = (uint64_t)st.st_size;
-    ssize_t n = pread(s->fd, head, sizeof head, 0);
+    long long n = gn_read_at(s->fd, head, sizeof head, 0);
+    if (n < 0)
+        return gn_fail_errno(err, GENET_IO, errno, "cannot read '%s'", s->path);
     const char *packed = n > 0 ? gn_compression_name(head, (size_t)n) : NULL;
     if (packed)
         return gn_fail(err, GENET_DATA,
@@ -230,7 +236,7 @@ static genet_status open_shard(shard *s, genet_error *err)
     if (!s->archive)
         return gn_fail_memory(err, 0, "a tar reader");
     if (archive_read_support_format_tar(s->archive) != ARCHIVE_OK ||
-        archive_read_open_filename(s->archive, s->path, READ_BLOCK) != ARCHIVE_OK)
+        archive_read_open_fd(s->archive, s->fd, READ_BLOCK) != ARCHIVE_OK)
         return fail_archive(s, err);
     return GENET_OK;
 }

@@ -183,7 +183,7 @@ static genet_status fill_weights(const loader *l, const char *set, gn_weights *w
 {
     char name[256];
     genet_status status = gn_weights_create(w, &l->c->model->weights, GN_F32, l->err);
-    for (int i = 0; i < w->table->count && status == GENET_OK; i++)
+    for (int i = 0; status == GENET_OK && i < w->table->count; i++)
         status = gn_file_tensor_read(&l->tensors, find(l, set, &w->table->items[i], name), gn_weights_at(w, i), l->err);
     return status;
 }
