@@ -33,7 +33,6 @@ elseif(GENET_CPU)
   set(GENET_PC_ONEDNN "-ldnnl")
 endif()
 
-set(GENET_PC_REQUIRES "jansson yaml-0.1 libjpeg libpng libwebp libarchive")
 file(RELATIVE_PATH GENET_PC_PREFIX /p/${CMAKE_INSTALL_LIBDIR}/pkgconfig /p) # found from where the file lies: relocatable
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/genet)
 configure_file(cmake/genet.pc.in genet.pc @ONLY)

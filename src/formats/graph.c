@@ -24,6 +24,7 @@ typedef struct walker {
     const gn_plan *plan;
     const gn_step *step;
     seen *seen;
+    seen absent;     /* what stands for an operand that a step has not */
     bool failed;
 } walker;
 
@@ -35,7 +36,7 @@ const float *gn_graph_weight(const gn_graph *g, int index)
 /* Appends a node and returns its value. Outputs start as in[0]'s shape. */
 static int add(walker *w, gn_node_kind kind, int in0, int in1, const char *part)
 {
-    static gn_node nowhere;
+    static const gn_node nowhere;
     gn_graph *g = w->g;
     if (g->count == g->room) {
         int room = g->room ? g->room * 2 : 256;
@@ -70,8 +71,8 @@ static void name_after(gn_node *n, const char *weight)
 
 static seen *in(walker *w, int i)
 {
-    static seen none = {.value = -1, .normed = -1, .norm = -1, .of = -1, .kernel = -1};
-    return w->step->in[i] < 0 ? &none : &w->seen[w->step->in[i]];
+    w->absent = (seen){.value = -1, .normed = -1, .norm = -1, .of = -1, .kernel = -1};
+    return w->step->in[i] < 0 ? &w->absent : &w->seen[w->step->in[i]];
 }
 
 static seen *out(walker *w, int i)

@@ -46,9 +46,9 @@ command -v c++ > /dev/null || echo "left out: no C++ compiler here"
 # --- the program, and a model for the example -----------------------------------------------------------------------
 ok "the program runs from its place" "$genet" --version
 ok "the man page is there" test -s "$prefix/share/man/man1/genet.1"
-ok "a data set is drawn" "$genet" data draw-shelf "$tmp/shelf" --classes 2 --images 24 --side 48
+ok "a data set is drawn" "$genet" data draw-shelf "$tmp/shelf" --classes 2 --images 24 --size 48
 ok "a small model is trained" "$genet" train --data "$tmp/shelf/train" --out "$tmp/run" --depth 26 --width 0.0625 --size 32 \
-    --batch 4 --epochs 1 --max-steps 2 --threads 1 --loader-threads 1
+    --batch 4 --epochs 1 --threads 1 --loader-threads 1
 model=$tmp/run/last.safetensors
 picture=$(find "$tmp/shelf/train" -name '*.jpg' | sort | head -n 1)
 example=$source/examples/classify
