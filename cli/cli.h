@@ -91,6 +91,17 @@ void cli_notes(const char *notes);
 /* A progress line for counted work on stderr, where that is a terminal; user is a label. */
 void cli_count_progress(void *user, int64_t done, int64_t all);
 
+/* --- mindspore_log.c: --log-format mindspore ----- */
+typedef struct cli_mindspore_log {
+    bool on;
+    double loss; /* of the last step */
+    int64_t steps;
+} cli_mindspore_log;
+bool cli_wants_mindspore_log(const cli_call *call);
+void cli_mindspore_progress(cli_mindspore_log *log, const genet_progress *progress);
+void cli_mindspore_epoch(const cli_mindspore_log *log, const genet_epoch_report *report);
+void cli_mindspore_result(const genet_evaluation *evaluation, const char *model);
+
 extern const cli_command cli_train, cli_eval, cli_predict, cli_info, cli_data_stats, cli_data_draw_shelf, cli_bench,
     cli_export, cli_import;
 /* --- export.c, shared with import.c ----- */

@@ -181,7 +181,9 @@ static int run(cli_call *call)
         code = cli_error(call->command, &error);
     if (e) {
         cli_notes(e->notes);
-        if (strcmp(json, "-") != 0 && strcmp(csv, "-") != 0)
+        if (cli_wants_mindspore_log(call))
+            cli_mindspore_result(e, model);
+        else if (strcmp(json, "-") != 0 && strcmp(csv, "-") != 0)
             show(e);
         if (*json)
             code = put(call, json, e, write_json);

@@ -13,6 +13,7 @@ static volatile sig_atomic_t stops, saves;
 typedef struct watcher {
     bool terminal; /* the progress is one line, rewritten */
     int saves_seen;
+    cli_mindspore_log published; /* --log-format mindspore */
 } watcher;
 
 static void on_stop(int number)
@@ -100,7 +101,9 @@ static void show_progress(void *user, const genet_progress *p)
 {
     watcher *w = user;
     char line[320];
-    if (w->terminal) {
+    if (w->published.on) {
+        cli_mindspore_progress(&w->published, p);
+    } else if (w->terminal) {
         int parts = ALL_PARTS, columns = cli_columns(stdout);
         for (int part = PART_BAR; progress_line(line, sizeof line, p, parts) >= columns && parts; part *= 2)
             parts &= ~part;
@@ -116,6 +119,10 @@ static void show_epoch(void *user, const genet_epoch_report *r)
 {
     watcher *w = user;
     char time[32];
+    if (w->published.on) {
+        cli_mindspore_epoch(&w->published, r);
+        return;
+    }
     if (w->terminal)
         cli_line(stdout, NULL);
     printf("epoch %d/%d  train loss %.4f", r->epoch, r->epochs, r->train_loss);
@@ -180,7 +187,7 @@ static int check(cli_call *call)
 static int run(cli_call *call)
 {
     genet_error error;
-    watcher w = {.terminal = cli_is_terminal(stdout)};
+    watcher w = {.terminal = cli_is_terminal(stdout), .published.on = cli_wants_mindspore_log(call)};
     char *recipe = cli_value(call, "recipe");
     genet_status status = *recipe ? genet_config_read_recipe(call->config, recipe, &error) : GENET_OK;
     free(recipe);

@@ -16,6 +16,7 @@ typedef struct genet_progress {
     int64_t step, steps;               /* in the epoch, from 1 */
     int64_t global_step, total_steps;  /* updates of the whole run */
     double loss, top1;                 /* mean over the epoch so far; top1 in 0..1, NaN with mixup */
+    double step_loss;                  /* mean over the images of this step alone */
     double rate;                       /* learning rate */
     double images_per_second;
     double data_wait;                  /* share of the time spent waiting for images, 0..1 */

@@ -21,8 +21,6 @@ typedef struct clockwork {
     double start, epoch_start, epoch_wait, report_time, report_wait, record_time, record_wait, save_time;
     double step_seconds, validation_seconds; /* moving mean of a step; last validation */
     int64_t epoch_images, report_images, record_images;
-    double step_loss;   /* summed over the images of the current step */
-    int64_t step_images;
     double step_loss;   /* sum over the images of the last step */
     int64_t step_images;
     int64_t steps;      /* of this process */
@@ -147,11 +145,7 @@ static genet_status micro_batch(training *t, genet_error *err)
     t->time.epoch_images += b->count;
     t->time.report_images += b->count;
     t->time.record_images += b->count;
-    double before = r->progress.loss_sum;
-    bool finite = count_batch(r, b);
-    t->time.step_loss += r->progress.loss_sum - before;
-    t->time.step_images += b->count;
-    if (!finite)
+    if (!count_batch(t, b))
         status = gn_fail(err, GENET_NUMERIC, "the loss of step %lld (epoch %d) is not a finite number",
                          (long long)r->progress.step + 1, r->progress.epochs_done + 1);
 out:
@@ -229,7 +223,8 @@ static void report(training *t)
     genet_progress p = {.epoch = r->progress.epochs_done + 1, .epochs = (int)r->settings->epochs, .step = step,
                         .steps = r->steps_per_epoch, .global_step = r->progress.step, .total_steps = r->total_steps,
                         .loss = train_loss(r), .top1 = train_top1(r),
-                        .step_loss = t->time.step_images ? t->time.step_loss / (double)t->time.step_images : NAN, .rate = rate_before(r),
+                        .step_loss = t->time.step_images ? t->time.step_loss / (double)t->time.step_images : NAN,
+                        .rate = rate_before(r),
                         .images_per_second = (double)t->time.report_images / fmax(since, 1e-9),
                         .data_wait = t->time.report_wait / fmax(since, 1e-9), .eta_seconds = eta(t)};
     if (r->callbacks.progress)
