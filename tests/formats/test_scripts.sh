@@ -3,7 +3,7 @@
 # The published scripts: usage and error texts, folders, what they call, the lines of their logs. usage: test_scripts.sh [GENET];
 # first with a stand-in that notes its arguments, then, where the program is given, with the program on a small drawn data set.
 set -u
-root=$(pwd)
+program=${1:-}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 faults=0
@@ -103,4 +103,23 @@ expect 1 "error: CHECKPOINT_PATH=$work/model.ckpt holds a theta-plus network; ML
     run_eval.sh ../data ../model.ckpt false true 0
 
 # --- with the program -----------------------------------------------------------------------------------------------------------------
+if [ -n "$program" ]; then
+    export GENET="$program" GENET_OPTIONS="--size 64 --depth 26 --width 0.0625 --batch 8 --epochs 2 --rate 0.05"
+    WAIT=2
+    "$program" data draw-shelf "$work/shelf" --classes 3 --images 60 --size 64 > /dev/null || exit 1
+    expect 0 "start training for rank 0, device 0" run_train.sh ../shelf/train true true 0
+    holds train_standalone/log "^epoch: 2 step: [0-9]+, loss is [0-9.]+$"
+    holds train_standalone/log "^Train epoch time: [0-9.]+ ms, per step time: [0-9.]+ ms$"
+    i=0 # the export follows the training
+    while [ $i -lt 30 ] && ! ls train_standalone/checkpoints/GENet-2_*.ckpt > /dev/null 2>&1; do
+        sleep 1
+        i=$((i + 1))
+    done
+    ckpt=$(echo train_standalone/checkpoints/GENet-2_*.ckpt)
+    expect 0 "start evaluation for device 0" run_eval.sh ../shelf/val "$ckpt" true true 0
+    holds eval/log "^result: \\{'top_1_accuracy': [0-9.e-]+, 'top_5_accuracy': [0-9.e-]+\\} ckpt= $work/scripts/$ckpt$"
+    expect 1 "error: CHECKPOINT_PATH=$work/scripts/$ckpt holds a theta-plus network; MLP=true and EXTRA=false ask for se" \
+        run_eval.sh ../shelf/val "$ckpt" true false 0
+fi
+[ $faults -eq 0 ] && echo "the published scripts do as they did"
 exit $((faults > 0))
