@@ -16,7 +16,7 @@
 
 struct gn_plan_memory {
     int tensor_capacity, step_capacity;
-    bool failed;           /* a building call ran out of memory or was illegal */
+    bool failed, out_of_memory; /* a building call was illegal, or ran out of memory */
     char why[160];
 };
 
@@ -66,6 +66,12 @@ static int refuse(gn_plan *p, const char *why, const char *name)
     return -1;
 }
 
+static int refuse_memory(gn_plan *p)
+{
+    p->memory->out_of_memory = p->memory->out_of_memory || !p->memory->failed;
+    return refuse(p, "not enough memory", NULL);
+}
+
 static bool grow(void **items, int *capacity, int count, size_t size)
 {
     if (count < *capacity)
@@ -90,7 +96,7 @@ static int add_tensor(gn_plan *p, gn_role role, gn_dtype t, int rank, const int6
 {
     if (!name || !grow((void **)&p->tensors, &p->memory->tensor_capacity, p->tensor_count, sizeof *p->tensors)) {
         gn_free(name);
-        return refuse(p, "no memory for a tensor", NULL);
+        return refuse_memory(p);
     }
     gn_tensor *x = &p->tensors[p->tensor_count];
     *x = (gn_tensor){.name = name, .dtype = t, .role = role, .rank = rank, .count = 1, .first = INT_MAX, .last = -1};
@@ -141,7 +147,7 @@ int gn_plan_step(gn_plan *p, gn_op op, gn_phase phase, const int *in, int n_in, 
     }
     if (!label || !grow((void **)&p->steps, &p->memory->step_capacity, p->step_count, sizeof *p->steps)) {
         gn_free(label);
-        return refuse(p, "no memory for a step", gn_op_name(op));
+        return refuse_memory(p);
     }
     gn_step *s = &p->steps[p->step_count];
     *s = (gn_step){.op = op, .phase = phase, .label = label};
@@ -254,6 +260,8 @@ out:
 
 genet_status gn_plan_finish(gn_plan *p, bool keep_all, genet_error *err)
 {
+    if (p->memory->out_of_memory)
+        return gn_fail_memory(err, (size_t)p->tensor_count * sizeof *p->tensors, "a plan");
     if (p->memory->failed)
         return gn_fail(err, GENET_INTERNAL, "the plan cannot be built: %s", p->memory->why);
     for (int i = 0; i < p->step_count; i++) {
