@@ -69,7 +69,7 @@ typedef struct conv {
 } conv;
 
 /* Adds one input plane through one kernel to one output plane. */
-static void add_plane(const conv *c, const float *x, const float *kernel, float *y)
+static void add_plane(const conv *c, const float *x, const float *kernel, float *restrict y)
 {
     const gn_onnx_node *n = c->n;
     for (int64_t r = 0; r < n->kernel[0]; r++)
@@ -94,6 +94,22 @@ static void add_plane(const conv *c, const float *x, const float *kernel, float 
         }
 }
 
+/* The same for a 1x1 kernel that moves by single pixels: four input planes at a time, each one long row. */
+static void add_planes_1x1(const conv *c, const float *x, const float *kernel, int64_t channels,
+                           float *restrict y)
+{
+    int64_t area = c->p * c->q, ch = 0;
+    for (; ch + 4 <= channels; ch += 4) {
+        const float *a = x + ch * area, *b = a + area, *d = b + area, *e = d + area;
+        const float k[4] = {kernel[ch], kernel[ch + 1], kernel[ch + 2], kernel[ch + 3]};
+        for (int64_t i = 0; i < area; i++)
+            y[i] += (k[0] * a[i] + k[1] * b[i]) + (k[2] * d[i] + k[3] * e[i]);
+    }
+    for (; ch < channels; ch++)
+        for (int64_t i = 0; i < area; i++)
+            y[i] += kernel[ch] * x[ch * area + i];
+}
+
 static genet_status run_conv(gn_onnx *m, const gn_onnx_node *n, genet_error *err)
 {
     const gn_onnx_value *x = in(m, n, 0), *w = in(m, n, 1), *b = n->in_count > 2 ? in(m, n, 2) : NULL;
@@ -114,6 +130,10 @@ static genet_status run_conv(gn_onnx *m, const gn_onnx_node *n, genet_error *err
             const float *first = c.x + (image * x->dim[1] + k / (k_all / n->group) * c_each) * c.h * c.w_;
             for (int64_t i = 0; b && i < c.p * c.q; i++)
                 y[i] = b->data[k];
+            if (area == 1 && c.p == c.h && c.q == c.w_ && n->stride[0] == 1 && n->stride[1] == 1) {
+                add_planes_1x1(&c, first, c.w + k * c_each, c_each, y);
+                continue;
+            }
             for (int64_t ch = 0; ch < c_each; ch++)
                 add_plane(&c, first + ch * c.h * c.w_, c.w + (k * c_each + ch) * area, y);
         }
