@@ -55,6 +55,8 @@ static genet_status fail_missing(const char *path, genet_error *err)
 
 static genet_status scan_tar(gn_finds *f, const char *path, const char *inside, genet_error *err)
 {
+    while (*inside == '/')
+        inside++;
     size_t n = strlen(inside);
     while (n && inside[n - 1] == '/')
         n--;
@@ -86,27 +88,24 @@ static genet_status scan_file(gn_finds *f, const char *path, genet_error *err)
     return gn_scan_list(f, path, err);
 }
 
-/* "photos.tar/photos/train": the longest beginning that is a file. Returns false where there is none. */
-static bool split_inside(const char *path, char **tar, const char **inside)
+/* "photos.tar/photos/train": the longest beginning that is a file; *tar stays NULL where there is none. */
+static genet_status split_inside(const char *path, char **tar, const char **inside, genet_error *err)
 {
-    for (const char *slash = strrchr(path, '/'); slash && slash > path;) {
+    for (size_t n = strlen(path); n > 1; n--) {
         struct stat st;
-        *tar = gn_strndup(path, (size_t)(slash - path));
-        if (!*tar)
-            return false;
-        if (stat(*tar, &st) == 0 && S_ISREG(st.st_mode)) {
-            *inside = slash + 1;
-            return true;
+        if (path[n - 1] != '/')
+            continue;
+        char *file = gn_strndup(path, n - 1);
+        if (!file)
+            return gn_fail_memory(err, n, "file names");
+        if (stat(file, &st) == 0 && S_ISREG(st.st_mode)) {
+            *tar = file;
+            *inside = path + n;
+            return GENET_OK;
         }
-        gn_free(*tar);
-        *tar = NULL;
-        do
-            slash--;
-        while (slash > path && *slash != '/');
-        if (*slash != '/')
-            break;
+        gn_free(file);
     }
-    return false;
+    return GENET_OK;
 }
 
 static genet_status scan(gn_finds *f, const char *path, genet_error *err)
@@ -131,10 +130,9 @@ static genet_status scan(gn_finds *f, const char *path, genet_error *err)
     } else if (strchr(path, '{')) {
         GN_TRY(gn_shards_expand(&shards, path, err));
         status = gn_scan_tars(f, (const char *const *)shards.paths, shards.count, "", err);
-    } else if (split_inside(path, &tar, &inside)) {
-        status = scan_tar(f, tar, inside, err);
     } else {
-        status = fail_missing(path, err);
+        GN_TRY(split_inside(path, &tar, &inside, err));
+        status = tar ? scan_tar(f, tar, inside, err) : fail_missing(path, err);
     }
 out:
     gn_shards_free(&shards);

@@ -40,7 +40,7 @@ typedef struct stats {
 
 gn_dataset_options gn_dataset_options_from(const gn_settings *s)
 {
-    return (gn_dataset_options){.leaf_names = s->class_names == 1,
+    return (gn_dataset_options){.leaf_names = s->class_names == GN_CHOICE_CLASS_NAMES_LEAF,
                                 .merge_classes = s->merge_classes,
                                 .caps = (const char *const *)s->cap.items,
                                 .cap_count = s->cap.count,

@@ -60,6 +60,15 @@ static void add_text(plot *p, double x, double y, const char *anchor, int size, 
     gn_text_add(&p->svg, "</text>\n");
 }
 
+/* add_text of a built label, which is freed. */
+static void add_label(plot *p, double x, double y, const char *anchor, int size, gn_text *label)
+{
+    p->svg.failed |= label->failed;
+    if (!label->failed && label->length)
+        add_text(p, x, y, anchor, size, label->data);
+    gn_text_free(label);
+}
+
 static void add_line(plot *p, double x0, double y0, double x1, double y1, const char *colour)
 {
     gn_text_add(&p->svg, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"%s\"/>\n", x0, y0, x1, y1, colour);
@@ -101,8 +110,7 @@ static void add_summary(plot *p)
         gn_text_add(&line, " images, %.3g : 1", s->imbalance_after);
     }
     add_text(p, 24, 34, "start", 20, "Images of every class");
-    add_text(p, 24, 56, "start", 14, line.data ? line.data : "");
-    gn_text_free(&line);
+    add_label(p, 24, 56, "start", 14, &line);
     if (p->capped) {
         add_box(p, WIDTH - 262, 22, 14, 14, AFTER);
         add_text(p, WIDTH - 242, 34, "start", 13, "used");
@@ -127,13 +135,12 @@ static void add_grid(plot *p, bool sideways)
             if (sideways) {
                 double x = p->left + at * p->width;
                 add_line(p, x, p->top, x, p->top + p->height, FAINT);
-                add_text(p, x, p->top + p->height + 18, "middle", 12, label.data ? label.data : "");
+                add_label(p, x, p->top + p->height + 18, "middle", 12, &label);
             } else {
                 double y = p->top + (1 - at) * p->height;
                 add_line(p, p->left, y, p->left + p->width, y, FAINT);
-                add_text(p, p->left - 8, y + 4, "end", 12, label.data ? label.data : "");
+                add_label(p, p->left - 8, y + 4, "end", 12, &label);
             }
-            gn_text_free(&label);
         }
 }
 
@@ -159,8 +166,7 @@ static void add_bars(plot *p)
             gn_text_add(&label, " of ");
             add_number(&label, c->images);
         }
-        add_text(p, p->left + before * p->width + 6, y + 14, "start", 12, label.data ? label.data : "");
-        gn_text_free(&label);
+        add_label(p, p->left + before * p->width + 6, y + 14, "start", 12, &label);
     }
     add_line(p, p->left, p->top, p->left, p->top + p->height, TEXT);
     add_text(p, p->left + p->width / 2, p->top + p->height + 40, "middle", 14, "images (logarithmic scale)");
@@ -194,8 +200,7 @@ static void add_ends(plot *p)
             gn_text_add(&line, "%s%s ", i ? ", " : "", name);
             add_number(&line, c->images);
         }
-        add_text(p, 24, 78 + 18 * end, "start", 12, line.data ? line.data : "");
-        gn_text_free(&line);
+        add_label(p, 24, 78 + 18 * end, "start", 12, &line);
     }
 }
 
@@ -216,8 +221,7 @@ static void add_ranks(plot *p)
         double x = p->left + p->width * (rank - 0.5) / n;
         add_number(&label, (int64_t)rank);
         add_line(p, x, p->top + p->height, x, p->top + p->height + 5, TEXT);
-        add_text(p, x, p->top + p->height + 20, "middle", 12, label.data ? label.data : "");
-        gn_text_free(&label);
+        add_label(p, x, p->top + p->height + 20, "middle", 12, &label);
     }
     add_line(p, p->left, p->top + p->height, p->left + p->width, p->top + p->height, TEXT);
     add_text(p, p->left + p->width / 2, p->top + p->height + 42, "middle", 14, "class, from the one with most images to the one with fewest");

@@ -141,7 +141,7 @@ static void class_folders(void **state)
     assert_picture(d, 3, 3);
     gn_dataset_free(d);
     gn_dataset_options leaf = {.leaf_names = true};
-    d = opened(made_path(folder, "photos.tar/photos/Veg/"), &leaf); /* a folder inside */
+    d = opened(made_path(folder, "photos.tar//photos/Veg/"), &leaf); /* a folder inside */
     assert_int_equal(d->class_count, 1);
     assert_string_equal(d->classes[0], "Onion");
     assert_int_equal(d->loose, 2); /* the link, and 9.jpg, which lies beside the class folders now */
