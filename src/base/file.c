@@ -364,6 +364,13 @@ out:
     return status;
 }
 
+genet_status gn_file_rename(const char *from, const char *to, genet_error *err)
+{
+    if (gn_fault_due(GN_FAULT_RENAME) || rename(from, to) != 0)
+        return gn_fail_errno(err, GENET_IO, errno, "cannot rename %s to %s", from, to);
+    return sync_folder_of(to, err);
+}
+
 void gn_writer_abort(gn_writer *w)
 {
     if (w->temporary)

@@ -39,6 +39,8 @@ void gn_writer_abort(gn_writer *w);
 
 /* gn_writer for one block. */
 genet_status gn_file_write(const char *path, const void *data, size_t bytes, genet_error *err);
+/* Gives a written file its name, replacing what had it, and syncs the folder. */
+genet_status gn_file_rename(const char *from, const char *to, genet_error *err);
 /* Appends one block to a log (not atomic over a crash; readers must tolerate a torn last line). */
 genet_status gn_file_append(const char *path, const void *data, size_t bytes, genet_error *err);
 

@@ -231,8 +231,7 @@ static genet_status write_in_place(job *j)
     GN_TRY(gn_map_open(&map, beside, j->err));
     j->result->bytes = map.bytes;
     gn_map_close(&map);
-    if (rename(beside, j->s->out) != 0)
-        status = gn_fail(j->err, GENET_IO, "cannot rename %s to %s", beside, j->s->out);
+    GN_TRY(gn_file_rename(beside, j->s->out, j->err));
 out:
     if (status != GENET_OK)
         unlink(beside);
