@@ -18,19 +18,19 @@ static int gradient_of(gn_builder *b, int id, const char *name, const char *suff
 {
     if (id < 0)
         return -1;
-    const gn_tensor t = b->plan->tensors[id];
+    const gn_tensor t = *gn_builder_tensor(b, id);
     return gn_plan_tensor(b->plan, GN_ACT, t.dtype, t.rank, t.dim, "d %s%s", name, suffix);
 }
 
 /* Gradient slab tensor of the parameter bound as `id`, or -1. */
 static int weight_gradient(gn_builder *b, int id)
 {
-    return id < 0 ? -1 : gn_builder_weight(b, GN_GRAD, "%s", b->plan->tensors[id].name);
+    return id < 0 ? -1 : gn_builder_weight(b, GN_GRAD, "%s", gn_builder_tensor(b, id)->name);
 }
 
 static int sums_of(gn_builder *b, const gn_bn *bn)
 {
-    return gn_builder_vector(b, 2, b->plan->tensors[bn->stats].dim[1], "%s.sums", bn->name);
+    return gn_builder_vector(b, 2, gn_builder_tensor(b, bn->stats)->dim[1], "%s.sums", bn->name);
 }
 
 /* Through batch norm (+ ReLU): do becomes the gradient of y, in place. */
@@ -192,7 +192,7 @@ static int recomputed(gn_builder *b, const gn_unit *u)
 {
     if (!b->options->low_memory)
         return u->o;
-    int o = gn_plan_tensor(b->plan, GN_ACT, b->plan->map_type, 4, b->plan->tensors[u->o].dim, "%s.relu again", u->bn.name);
+    int o = gn_plan_tensor(b->plan, GN_ACT, b->plan->map_type, 4, gn_builder_tensor(b, u->o)->dim, "%s.relu again", u->bn.name);
     gn_attr attr = {.relu = true, .eps = u->bn.eps};
     int in[] = {u->y, u->bn.stats}, out[] = {o};
     STEP(b, BN_ACT, in, out, &attr, "%s", u->bn.name);

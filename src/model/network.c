@@ -67,7 +67,7 @@ int gn_builder_vector(gn_builder *b, int64_t rows, int64_t columns, const char *
     return gn_plan_tensor(b->plan, GN_ACT, b->vector, 2, (int64_t[4]){rows, columns}, "%s", name);
 }
 
-static const gn_tensor *tensor(const gn_builder *b, int id)
+const gn_tensor *gn_builder_tensor(const gn_builder *b, int id)
 {
     static const gn_tensor none = {.dim = {1, 1, 1, 1}};
     return id < 0 ? &none : &b->plan->tensors[id];
@@ -75,7 +75,7 @@ static const gn_tensor *tensor(const gn_builder *b, int id)
 
 static int map_like(gn_builder *b, int like, const char *name, const char *suffix)
 {
-    const gn_tensor t = *tensor(b, like);
+    const gn_tensor t = *gn_builder_tensor(b, like);
     return gn_plan_tensor(b->plan, GN_ACT, t.dtype, t.rank, t.dim, "%s%s", name, suffix);
 }
 
@@ -103,7 +103,7 @@ static gn_bn name_bn(gn_builder *b, int64_t channels, gn_bn_place place, const c
 /* Statistics of y; with `gather` (g >= 0) the gathered sums come from the same pass. */
 static gn_bn bn_stats(gn_builder *b, int y, gn_bn_place place, const char *name, int kernel, int g)
 {
-    const gn_tensor *t = tensor(b, y);
+    const gn_tensor *t = gn_builder_tensor(b, y);
     gn_bn bn = name_bn(b, t->rank == 2 ? t->dim[1] : t->dim[3], place, name);
     gn_attr attr = {.eps = bn.eps, .keep = bn.keep};
     if (!batch_statistics(b)) {
@@ -136,7 +136,7 @@ static int bn_act(gn_builder *b, int y, const gn_bn *bn, bool relu)
 static gn_unit convolution(gn_builder *b, int x, int64_t channels, int kernel, int stride, bool depthwise, const char *name)
 {
     gn_unit u = {.x = x, .o = -1};
-    const gn_tensor t = *tensor(b, x);
+    const gn_tensor t = *gn_builder_tensor(b, x);
     u.attr = (gn_attr){.kernel = kernel, .stride = stride};
     gn_form_padding(b->model->spec.form, t.dim[1], kernel, stride, u.attr.pad);
     int64_t side = (t.dim[1] + u.attr.pad[0] + u.attr.pad[2] - kernel) / stride + 1;
@@ -166,7 +166,7 @@ static gn_unit conv_bn_relu(gn_builder *b, int x, int64_t channels, int kernel, 
 static gn_dense dense(gn_builder *b, int x, int64_t outputs, bool relu, const char *name)
 {
     gn_dense d = {.x = x, .relu = relu};
-    const gn_tensor t = *tensor(b, x);
+    const gn_tensor t = *gn_builder_tensor(b, x);
     snprintf(d.name, sizeof d.name, "%s", name);
     d.w = gn_builder_weight(b, GN_PARAM, "%s.weight", name);
     d.bias = gn_builder_weight(b, GN_PARAM, "%s.bias", name); /* -1 in the mindspore form's MLP */
@@ -218,7 +218,7 @@ static void gather_local(gn_builder *b, gn_block *k)
             k->r = k->gather[i].o = bn_act(b, k->gather[i].y, &k->gather[i].bn, i + 1 < k->gather_steps);
         }
     } else { /* theta-minus: average pooling, kernel 2e-1, stride e, padding e-1 */
-        const gn_tensor t = *tensor(b, k->u);
+        const gn_tensor t = *gn_builder_tensor(b, k->u);
         int e = s->extent;
         int64_t side = (t.dim[1] + e - 1) / e;
         gn_attr attr = {.kernel = 2 * e - 1, .stride = e, .pad = {e - 1, e - 1, e - 1, e - 1}};
@@ -299,7 +299,7 @@ static int stem_forward(gn_builder *b, int x)
 {
     b->stem = convolution(b, x, b->model->spec.stem, 7, 2, false, "stem.conv");
     b->stem.bn = bn_stats(b, b->stem.y, GN_BN_STEM, "stem.bn", -1, -1);
-    const gn_tensor t = *tensor(b, b->stem.y);
+    const gn_tensor t = *gn_builder_tensor(b, b->stem.y);
     b->pool = (gn_attr){.kernel = 3, .stride = 2, .relu = true, .eps = b->stem.bn.eps};
     gn_form_padding(b->model->spec.form, t.dim[1], 3, 2, b->pool.pad);
     int64_t side = (t.dim[1] + 1) / 2;
@@ -319,7 +319,7 @@ static void network_forward(gn_builder *b)
     int x = stem_forward(b, gn_plan_input(b->plan, o->float_input, b->model->spec.size, o->mean, o->std));
     for (int i = 0; i < b->block_count; i++)
         x = block_forward(b, &b->blocks[i], x);
-    const gn_tensor t = *tensor(b, x);
+    const gn_tensor t = *gn_builder_tensor(b, x);
     b->features = gn_builder_vector(b, t.dim[0], t.dim[3], "features");
     int in[] = {x}, out[] = {b->features};
     STEP(b, GLOBAL_POOL, in, out, NULL, "features");

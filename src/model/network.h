@@ -86,5 +86,7 @@ int gn_builder_map(gn_builder *b, int64_t n, int64_t h, int64_t w, int64_t c, co
     __attribute__((format(printf, 6, 7)));
 int gn_builder_vector(gn_builder *b, int64_t rows, int64_t columns, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* The tensor, or an empty one where memory ran out (id < 0; gn_plan_finish tells). */
+const gn_tensor *gn_builder_tensor(const gn_builder *b, int id);
 void gn_builder_backward(gn_builder *b);
 #endif

@@ -29,6 +29,7 @@ static void stored_free(stored *s)
     gn_free(s->device);
     gn_free(s->cpu);
     gn_free(s->map_type);
+    memset(s, 0, sizeof *s);
 }
 
 static void take_string(gn_json *j, char **to)
