@@ -98,7 +98,7 @@ static genet_status look_at(void *user, int thread, int64_t i, genet_error *err)
             im->truncated = gn_decode(b->decoder, b->bytes, n, &decode, &b->picture, &im->info, NULL) == GENET_OK;
         }
     }
-    if (status == GENET_MEMORY || status == GENET_INTERNAL)
+    if (status != GENET_OK && status != GENET_DATA && status != GENET_IO) /* not the picture's fault */
         return gn_fail(err, status, "%s", why.text);
     im->decoded = status == GENET_OK;
     if (!im->decoded)

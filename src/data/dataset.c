@@ -261,6 +261,8 @@ genet_status gn_sample_read(const gn_sample *s, unsigned char **buffer, size_t *
     uint64_t n = s->bytes;
     int fd = gn_open_at(AT_FDCWD, s->path, O_RDONLY | O_NONBLOCK); /* a pipe in place of a file must not block */
     *bytes = 0;
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+        return gn_fail_errno(err, GENET_MEMORY, errno, "'%s' cannot be opened", s->path);
     if (fd < 0)
         return gn_fail_errno(err, GENET_IO, errno, "cannot be opened");
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {

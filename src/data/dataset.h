@@ -55,7 +55,8 @@ genet_status gn_dataset_open(gn_dataset **d, const char *path, const gn_dataset_
 void gn_dataset_free(gn_dataset *d);
 /* Whether something can be learnt from it: at least two classes with images. */
 genet_status gn_dataset_check_training(const gn_dataset *d, genet_error *err);
-/* Bytes of a sample into a buffer that grows and is reused (*buffer, *capacity). */
+/* Bytes of a sample into a buffer that grows and is reused (*buffer, *capacity). What is wrong with the file is GENET_IO or
+ * GENET_DATA, with a text that goes on after its name; GENET_MEMORY is not the file's fault. */
 genet_status gn_sample_read(const gn_sample *s, unsigned char **buffer, size_t *capacity, size_t *bytes, genet_error *err);
 /* Moves round(share * images) images of every class from d into a fresh set: of a class with two or more at least one and
  * not all, of a class with one none. Which ones depends on (seed, name) alone. */

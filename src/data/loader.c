@@ -131,7 +131,7 @@ static genet_status fill_place(worker *w, slot *s, int place, genet_error *err)
             b->labels[2 * place] = b->labels[2 * place + 1] = image->label;
             return GENET_OK;
         }
-        if (status == GENET_MEMORY || status == GENET_INTERNAL)
+        if (status != GENET_DATA && status != GENET_IO) /* not the picture's fault */
             return gn_fail(err, status, "'%s': %s", image->path, error.text);
         if (l->options.strict)
             return gn_fail(err, GENET_DATA, "the image '%s' cannot be used: %s (--strict makes this an error)",

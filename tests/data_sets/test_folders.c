@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/file.h"
@@ -392,13 +393,34 @@ static void reading_samples(void **state)
     gn_dataset_free(d);
 }
 
+/* No more file handles: never a reason to take good images for broken ones. */
+static void out_of_handles(void **state)
+{
+    (void)state;
+    made_jpeg(made_path(folder, "a/1.jpg"), 8, 8, 1);
+    gn_dataset *d = opened(folder, NULL);
+    struct rlimit before, none = {3, 3};
+    unsigned char *bytes = NULL;
+    size_t capacity = 0, n;
+    genet_error err = {0};
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none.rlim_max = before.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    genet_status status = gn_sample_read(&d->samples[0], &bytes, &capacity, &n, &err);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(status, GENET_MEMORY);
+    assert_int_equal(gn_sample_read(&d->samples[0], &bytes, &capacity, &n, &err), GENET_OK);
+    gn_free(bytes);
+    gn_dataset_free(d);
+}
+
 int main(void)
 {
 #define ONE(test) cmocka_unit_test_setup_teardown(test, begin, end)
     const struct CMUnitTest tests[] = {
         ONE(sorted_classes), ONE(any_bytes_in_names), ONE(ignored_files), ONE(links), ONE(nested_by_path_and_leaf),
         ONE(expected_classes), ONE(expected_by_leaf), ONE(caps), ONE(split), ONE(identity), ONE(unusable),
-        ONE(unreadable_folder), ONE(reading_samples),
+        ONE(unreadable_folder), ONE(reading_samples), ONE(out_of_handles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
