@@ -14,9 +14,8 @@ if(TARGET genet)
   install(FILES ${PROJECT_BINARY_DIR}/genet.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 endif()
 
-if(EXISTS ${PROJECT_SOURCE_DIR}/recipes)
-  install(DIRECTORY recipes DESTINATION ${CMAKE_INSTALL_DATADIR}/genet FILES_MATCHING PATTERN "*.yaml")
-endif()
+install(DIRECTORY recipes DESTINATION ${CMAKE_INSTALL_DATADIR}/genet FILES_MATCHING PATTERN "*.yaml")
+install(DIRECTORY scripts DESTINATION ${CMAKE_INSTALL_DATADIR}/genet USE_SOURCE_PERMISSIONS)
 
 # A oneDNN that is not the system's goes along in <lib>/genet, where libgenet.so and the program look for it.
 set(GENET_PC_ONEDNN "")
