@@ -13,6 +13,11 @@ void gn_json_start(gn_json *j, const void *text, size_t n)
     j->length = n;
 }
 
+genet_status gn_json_status(const gn_json *j)
+{
+    return j->no_memory ? GENET_MEMORY : GENET_FORMAT;
+}
+
 void gn_json_fail(gn_json *j, const char *fault)
 {
     if (!j->fault)
@@ -223,8 +228,10 @@ bool gn_json_string(gn_json *j, char **out)
     if (j->fault)
         return false;
     char *text = gn_calloc(n + 1, 1);
-    if (!text)
+    if (!text) {
+        j->no_memory = true;
         return fault(j, "not enough memory for a string");
+    }
     j->at = begin;
     string_bytes(j, text);
     j->at++;

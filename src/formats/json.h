@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "base/error.h"
 #include "base/text.h"
 
 #define GN_JSON_DEPTH 32
@@ -26,6 +27,7 @@ typedef struct gn_json {
     int depth;
     bool started[GN_JSON_DEPTH]; /* an element of this level was read: a comma comes before the next */
     const char *fault;           /* static text, or NULL */
+    bool no_memory;              /* the fault is the machine's, not the text's */
 } gn_json;
 
 void gn_json_start(gn_json *j, const void *text, size_t n);
@@ -43,6 +45,7 @@ bool gn_json_number(gn_json *j, double *out);
 bool gn_json_bool(gn_json *j, bool *out);
 bool gn_json_skip(gn_json *j);             /* any value */
 bool gn_json_end(gn_json *j);              /* nothing but blanks follows */
+genet_status gn_json_status(const gn_json *j); /* for a message about the fault: GENET_MEMORY or GENET_FORMAT */
 /* Marks a fault of the caller's own ("a shape has more than 8 dimensions"); the first one stays. */
 void gn_json_fail(gn_json *j, const char *fault);
 

@@ -216,7 +216,7 @@ static genet_status parse_model(gn_model_spec *s, const char *text, const char *
     }
     gn_json_end(&j);
     if (j.fault)
-        return gn_fail(err, GENET_FORMAT, "%s: genet.model: %s", path, j.fault);
+        return gn_fail(err, gn_json_status(&j), "%s: genet.model: %s", path, j.fault);
     for (unsigned i = 0; i < 8; i++)
         if (!(seen >> i & 1))
             return gn_fail(err, GENET_FORMAT, "%s: genet.model lacks \"%s\"", path, needed[i]);
@@ -264,7 +264,7 @@ static genet_status parse_preprocess(gn_preprocess *p, const char *text, const c
     for (int i = 0; i < 3; i++)
         if (!isfinite(p->mean[i]) || !isfinite(p->std[i]) || !(p->std[i] > 0))
             gn_json_fail(&j, "mean or std is no usable number or missing");
-    return j.fault ? gn_fail(err, GENET_FORMAT, "%s: genet.preprocess: %s", path, j.fault) : GENET_OK;
+    return j.fault ? gn_fail(err, gn_json_status(&j), "%s: genet.preprocess: %s", path, j.fault) : GENET_OK;
 }
 
 static genet_status parse_classes(gn_checkpoint *c, int wanted, const char *text, const char *path, genet_error *err)
@@ -285,7 +285,7 @@ static genet_status parse_classes(gn_checkpoint *c, int wanted, const char *text
     }
     gn_json_end(&j);
     if (j.fault)
-        return gn_fail(err, GENET_FORMAT, "%s: genet.classes: %s", path, j.fault);
+        return gn_fail(err, gn_json_status(&j), "%s: genet.classes: %s", path, j.fault);
     if (c->class_count != wanted)
         return gn_fail(err, GENET_FORMAT, "%s: genet.classes has %d names, genet.model %d classes", path, c->class_count,
                        wanted);
@@ -304,7 +304,7 @@ static genet_status copy_object(char **out, const char *text, const char *name, 
     gn_json_skip(&j);
     gn_json_end(&j);
     if (j.fault)
-        return gn_fail(err, GENET_FORMAT, "%s: %s: %s", path, name, j.fault);
+        return gn_fail(err, gn_json_status(&j), "%s: %s: %s", path, name, j.fault);
     *out = gn_strdup(text);
     return *out ? GENET_OK : gn_fail_memory(err, strlen(text), name);
 }

@@ -99,7 +99,7 @@ static genet_status read_tensor(reader *r, gn_st_tensor *t, int64_t offsets[2])
     }
     if (!j->fault && seen != 7)
         gn_json_fail(j, "a tensor lacks dtype, shape or data_offsets");
-    return j->fault ? gn_fail(r->err, GENET_FORMAT, "%s: tensor %s: %s", r->path, t->name, j->fault) : GENET_OK;
+    return j->fault ? gn_fail(r->err, gn_json_status(j), "%s: tensor %s: %s", r->path, t->name, j->fault) : GENET_OK;
 }
 
 /* Elements and bytes by the shape, held against the offsets and the data area. */
@@ -151,7 +151,7 @@ static genet_status read_metadata(reader *r)
         f->meta_keys[f->meta_count] = key;
         f->meta_values[f->meta_count++] = value;
     }
-    return j->fault ? gn_fail(r->err, GENET_FORMAT, "%s: header, byte %zu: %s", r->path, j->at + 8, j->fault) : GENET_OK;
+    return j->fault ? gn_fail(r->err, gn_json_status(j), "%s: header, byte %zu: %s", r->path, j->at + 8, j->fault) : GENET_OK;
 }
 
 static genet_status read_header(reader *r, const unsigned char *data, uint64_t area)
@@ -182,7 +182,7 @@ static genet_status read_header(reader *r, const unsigned char *data, uint64_t a
     }
     gn_json_end(j);
     if (j->fault)
-        return gn_fail(r->err, GENET_FORMAT, "%s: header, byte %zu: %s", r->path, j->at + 8, j->fault);
+        return gn_fail(r->err, gn_json_status(j), "%s: header, byte %zu: %s", r->path, j->at + 8, j->fault);
     return GENET_OK;
 }
 
