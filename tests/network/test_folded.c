@@ -19,8 +19,8 @@ static void compare(const gn_model_spec *spec, const char *backend, gn_dtype typ
     genet_error err;
     net n;
     gn_folded *f;
-    gn_plan *plan;
-    gn_exec *exec;
+    gn_plan *plan = NULL;
+    gn_exec *exec = NULL;
     net_open(&n, backend, spec, type, BATCH, false, false);
     golden_fill(&n.weights);
     golden_images(n.x, type, "input", BATCH, 0, spec->size);

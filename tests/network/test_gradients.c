@@ -111,8 +111,8 @@ static void test_low_memory(void **state)
         gn_plan_options o = {.batch = BATCH, .map_type = GN_F64, .training = true, .float_input = true, .grad_scale = 1,
                              .exact_loss_gradient = true, .low_memory = true};
         gn_smoothing(0.1, spec.classes, false, &o.on, &o.off);
-        gn_plan *low;
-        gn_exec *exec;
+        gn_plan *low = NULL;
+        gn_exec *exec = NULL;
         if (gn_model_plan(n.model, &o, &low, &err) != GENET_OK ||
             gn_exec_create(&exec, n.backend, n.device, low, &n.weights, n.grads, &err) != GENET_OK)
             fail_msg("%s", err.text);
