@@ -16,10 +16,13 @@ typedef struct parser {
     genet_error *err;
     int64_t opset;
     int inputs, outputs;
+    bool no_memory; /* why there is no new value or node */
 } parser;
 
 static genet_status fail(const parser *p, const char *what)
 {
+    if (p->no_memory)
+        return gn_fail_memory(p->err, (size_t)p->m->value_room * sizeof *p->m->values, p->m->path);
     return gn_fail(p->err, GENET_FORMAT, "%s: %s", p->m->path, what);
 }
 
@@ -38,13 +41,15 @@ static int find_value(const gn_onnx *m, const unsigned char *name, size_t n)
 }
 
 /* Adds a value with a new name; NULL where the name is taken, empty, or there is no room. */
-static gn_onnx_value *new_value(gn_onnx *m, const unsigned char *name, size_t n)
+static gn_onnx_value *new_value(parser *p, const unsigned char *name, size_t n)
 {
+    gn_onnx *m = p->m;
     if (!n || m->value_count == MOST_VALUES || find_value(m, name, n) >= 0)
         return NULL;
     if (m->value_count == m->value_room) {
         int room = m->value_room ? m->value_room * 2 : 256;
         gn_onnx_value *more = gn_realloc(m->values, (size_t)room * sizeof *more);
+        p->no_memory = !more;
         if (!more)
             return NULL;
         m->values = more;
@@ -89,7 +94,7 @@ static genet_status parse_initializer(parser *p, const gn_field *field)
     size_t size = t.type == 1 ? 4 : t.type == 7 ? 8 : 0;
     if (w.bad || !size || !count || raw_bytes != (size_t)count * size)
         return fail(p, "an initializer is damaged, of an unknown type, or its bytes do not match its shape");
-    gn_onnx_value *v = name ? new_value(p->m, name, name_bytes) : NULL;
+    gn_onnx_value *v = name ? new_value(p, name, name_bytes) : NULL;
     if (!v)
         return fail(p, "an initializer without a name of its own, or too many of them");
     v->type = t.type;
@@ -154,7 +159,7 @@ static genet_status parse_input(parser *p, const gn_field *field)
         return status;
     if (p->inputs++ || v.rank != 4 || (v.type != 1 && v.type != 2))
         return fail(p, "one input of float (N,3,S,S) or uint8 (N,S,S,3) was expected");
-    gn_onnx_value *to = new_value(p->m, (const unsigned char *)v.name, v.name_bytes);
+    gn_onnx_value *to = new_value(p, (const unsigned char *)v.name, v.name_bytes);
     if (!to)
         return fail(p, "the input's name is an initializer's too");
     v.hash = to->hash;
@@ -239,13 +244,15 @@ static bool parse_attribute(gn_onnx_node *n, const gn_field *field)
     return !w.bad && name.bytes && set_attribute(n, &name, i, real, ints, count);
 }
 
-static gn_onnx_node *new_node(gn_onnx *m)
+static gn_onnx_node *new_node(parser *p)
 {
+    gn_onnx *m = p->m;
     if (m->node_count == MOST_NODES)
         return NULL;
     if (m->node_count == m->node_room) {
         int room = m->node_room ? m->node_room * 2 : 256;
         gn_onnx_node *more = gn_realloc(m->nodes, (size_t)room * sizeof *more);
+        p->no_memory = !more;
         if (!more)
             return NULL;
         m->nodes = more;
@@ -264,7 +271,7 @@ static genet_status finish_node(parser *p, gn_onnx_node *n, const gn_field *out)
     if (n->in_count < op->least || n->in_count > op->most || (n->given & op->needed) != op->needed || n->given & ~op->allowed)
         return gn_fail(p->err, GENET_FORMAT, "%s: a node %s has the wrong number of inputs or attributes it should not have", m->path,
                        op->name);
-    gn_onnx_value *v = new_value(m, out->data, out->bytes);
+    gn_onnx_value *v = new_value(p, out->data, out->bytes);
     if (!v)
         return fail(p, "two nodes write one value, or there are too many");
     n->out = m->value_count - 1;
@@ -277,7 +284,7 @@ static genet_status parse_node(parser *p, const gn_field *field)
 {
     gn_wire w = gn_wire_over(field->data, field->bytes);
     gn_field f, out = {0};
-    gn_onnx_node *n = new_node(p->m);
+    gn_onnx_node *n = new_node(p);
     if (!n)
         return fail(p, "more nodes than can be held");
     while (gn_wire_next(&w, &f)) {
