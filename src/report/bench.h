@@ -42,8 +42,8 @@ typedef struct gn_bench_times {
 genet_status gn_bench_time(gn_bench_times *t, genet_status (*run)(void *user, genet_error *err), void *user, int least,
                            double seconds, genet_error *err);
 
-/* bench_ops.c: where the time of a plan goes, by operation and by step; from a profile of `rounds` runs. */
-void gn_bench_operations(gn_bench_report *r, const gn_bench_net *n, int rounds);
+/* bench_ops.c: where the time of a plan goes, by operation and by step; best: seconds of every step in its fastest run. */
+void gn_bench_operations(gn_bench_report *r, const gn_bench_net *n, const double *best);
 /* bench_limits.c */
 genet_status gn_bench_limits(gn_bench_report *r, const gn_settings *s, genet_error *err);
 /* bench_loader.c */

@@ -38,6 +38,23 @@ __attribute__((target("avx512f"))) static double flops_avx512(int64_t rounds, fl
     return (double)rounds * 12 * 16 * 2;
 }
 
+/* Pairs of bf16 products added to f32 sums. The operands' bits do not matter to the speed. */
+__attribute__((target("avx512f,avx512bf16"))) static double flops_bf16(int64_t rounds, float *sink)
+{
+    __m512 s[12];
+    __m512bh a = (__m512bh)_mm512_set1_epi16(0x3f00), b = (__m512bh)_mm512_set1_epi16(0x3c00);
+    for (int k = 0; k < 12; k++)
+        s[k] = _mm512_set1_ps((float)k);
+    for (int64_t i = 0; i < rounds; i++)
+#pragma GCC unroll 12
+        for (int k = 0; k < 12; k++)
+            s[k] = _mm512_dpbf16_ps(s[k], a, b);
+    for (int k = 1; k < 12; k++)
+        s[0] = _mm512_add_ps(s[0], s[k]);
+    *sink += _mm512_reduce_add_ps(s[0]);
+    return (double)rounds * 12 * 32 * 2;
+}
+
 __attribute__((target("avx2,fma"))) static double flops_avx2(int64_t rounds, float *sink)
 {
     __m256 s[12], a = _mm256_set1_ps(0.999f), b = _mm256_set1_ps(1e-3f);
@@ -136,9 +153,29 @@ static genet_status run_workers(worker *w, int n, double *best, genet_error *err
 }
 
 typedef struct machine {
-    double peak_one, peak_all, read, copy; /* FLOP/s, bytes/s */
+    double peak_one, peak_all, peak_bf16, read, copy; /* FLOP/s, bytes/s; peak_bf16 of all threads, 0 where there is none */
     const char *kernel;
 } machine;
+
+static genet_status measure_peak(flops_function *flops, worker *w, int threads, double *peak, genet_error *err)
+{
+    const int64_t rounds = 20 * 1000 * 1000;
+    double seconds, operations = flops(1, &w[0].sink) * (double)rounds;
+    for (int i = 0; i < threads; i++)
+        w[i] = (worker){.flops = flops, .rounds = rounds};
+    genet_status status = run_workers(w, threads, &seconds, err);
+    *peak = status == GENET_OK ? operations * threads / seconds : 0;
+    return status;
+}
+
+static bool has_bf16(void)
+{
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("avx512bf16");
+#else
+    return false;
+#endif
+}
 
 static genet_status measure_machine(machine *m, int threads, genet_error *err)
 {
@@ -148,14 +185,12 @@ static genet_status measure_machine(machine *m, int threads, genet_error *err)
     if (!w)
         return gn_fail_memory(err, (size_t)threads * sizeof *w, "threads");
     flops_function *flops = best_flops(&m->kernel);
-    const int64_t rounds = 20 * 1000 * 1000;
-    double operations = flops(1, &w[0].sink) * (double)rounds;
-    for (int i = 0; i < threads; i++)
-        w[i] = (worker){.flops = flops, .rounds = rounds};
-    GN_TRY(run_workers(w, 1, &seconds, err));
-    m->peak_one = operations / seconds;
-    GN_TRY(run_workers(w, threads, &seconds, err));
-    m->peak_all = operations * threads / seconds;
+    GN_TRY(measure_peak(flops, w, 1, &m->peak_one, err));
+    GN_TRY(measure_peak(flops, w, threads, &m->peak_all, err));
+#if defined(__x86_64__)
+    if (has_bf16())
+        GN_TRY(measure_peak(flops_bf16, w, threads, &m->peak_bf16, err));
+#endif
     for (int i = 0; i < threads; i++) {
         w[i] = (worker){.block = gn_slab_alloc(BLOCK), .copy = gn_slab_alloc(BLOCK)};
         if (!w[i].block || !w[i].copy) {
@@ -213,7 +248,7 @@ static genet_status measure_convolutions(convolutions *c, gn_bench_net *n, genet
         one o = {n->exec, i};
         if (part < 0)
             continue;
-        GN_TRY(gn_bench_time(&t, run_one, &o, 4, 0, err));
+        GN_TRY(gn_bench_time(&t, run_one, &o, 4, 0.05, err));
         c->seconds[part] += t.best;
         c->macs[part] += (double)gn_step_macs(n->plan, s);
     }
@@ -228,12 +263,14 @@ static void put_machine(gn_bench_report *r, const machine *m, int threads)
     gn_text_add(&r->text, "CPU        %s, %d threads\n", cpu, threads);
     gn_text_add(&r->text, "peak       %.1f GFLOP/s one thread, %.1f all (%s, f32)\n", 1e-9 * m->peak_one, 1e-9 * m->peak_all,
                 m->kernel);
+    if (m->peak_bf16 > 0)
+        gn_text_add(&r->text, "           %.1f GFLOP/s all (avx512 bf16)\n", 1e-9 * m->peak_bf16);
     gn_text_add(&r->text, "memory     read %.1f GB/s, copy %.1f GB/s (read + written)\n\n", 1e-9 * m->read, 1e-9 * m->copy);
-    gn_text_add(&r->json, "\"peak_flops_one\":%.4g,\"peak_flops\":%.4g,\"read_bytes_per_second\":%.4g,\"copy_bytes_per_second\":%.4g,",
-                m->peak_one, m->peak_all, m->read, m->copy);
+    gn_text_add(&r->json, "\"peak_flops_one\":%.4g,\"peak_flops\":%.4g,\"read_bytes_per_second\":%.4g,\"copy_bytes_per_second\":%.4g,"
+                "\"peak_flops_bf16\":%.4g,", m->peak_one, m->peak_all, m->read, m->copy, m->peak_bf16);
 }
 
-static void put_convolutions(gn_bench_report *r, const convolutions *c, const machine *m, int batch)
+static void put_convolutions(gn_bench_report *r, const convolutions *c, double peak, int batch)
 {
     static const char *const names[] = {"forward", "data gradient", "weight gradient"};
     double all = 0, macs = 0;
@@ -242,13 +279,13 @@ static void put_convolutions(gn_bench_report *r, const convolutions *c, const ma
     for (int k = 0; k < 3; k++) {
         double flops = 2 * c->macs[k] / c->seconds[k];
         gn_text_add(&r->text, "  %-28s %11.2f %9.1f %8.0f %%\n", names[k], 1e3 * c->seconds[k] / batch, 1e-9 * flops,
-                    100 * flops / m->peak_all);
+                    100 * flops / peak);
         gn_text_add(&r->json, "%s{\"part\":\"%s\",\"seconds\":%.6f,\"macs\":%.0f}", k ? "," : "", names[k], c->seconds[k], c->macs[k]);
         all += c->seconds[k];
         macs += c->macs[k];
     }
     gn_text_add(&r->text, "  %-28s %11.2f %9.1f %8.0f %%\n", "all", 1e3 * all / batch, 2e-9 * macs / all,
-                200 * macs / all / m->peak_all);
+                200 * macs / all / peak);
     gn_text_add(&r->text, "a training step cannot be faster than %.2f images/s with these convolutions\n", batch / all);
     gn_text_add(&r->json, "],\"convolutions_images_per_second\":%.3f", batch / all);
 }
@@ -266,7 +303,7 @@ genet_status gn_bench_limits(gn_bench_report *r, const gn_settings *s, genet_err
     GN_TRY(gn_bench_net_open(&n, s, (int)s->batch, true, err));
     gn_bench_describe(r, &n);
     GN_TRY(measure_convolutions(&c, &n, err));
-    put_convolutions(r, &c, &m, n.batch);
+    put_convolutions(r, &c, n.map_type == GN_BF16 && m.peak_bf16 > 0 ? m.peak_bf16 : m.peak_all, n.batch);
 out:
     gn_bench_net_close(&n);
     return status;

@@ -24,7 +24,7 @@ static int slower_first(const void *a, const void *b)
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
-static int gather(const gn_bench_net *n, int rounds, operation all[GN_OP_COUNT], double *total)
+static int gather(const gn_bench_net *n, const double *best, operation all[GN_OP_COUNT], double *total)
 {
     int count = 0;
     memset(all, 0, GN_OP_COUNT * sizeof *all);
@@ -37,10 +37,10 @@ static int gather(const gn_bench_net *n, int rounds, operation all[GN_OP_COUNT],
         o->several = o->several || (o->steps && strcmp(o->implementation, implementation));
         o->implementation = implementation;
         o->steps++;
-        o->seconds += gn_exec_seconds(n->exec, i) / rounds;
+        o->seconds += best[i];
         o->macs += (double)gn_step_macs(n->plan, s);
         o->bytes += (double)gn_step_bytes(n->plan, s);
-        *total += gn_exec_seconds(n->exec, i) / rounds;
+        *total += best[i];
     }
     for (int k = 0; k < GN_OP_COUNT; k++)
         if (all[k].steps)
@@ -76,7 +76,7 @@ static int slower_step_first(const void *a, const void *b)
     return x->seconds < y->seconds ? 1 : x->seconds > y->seconds ? -1 : x->step - y->step;
 }
 
-static void put_steps(gn_bench_report *r, const gn_bench_net *n, int rounds)
+static void put_steps(gn_bench_report *r, const gn_bench_net *n, const double *best)
 {
     int count = n->plan->step_count;
     slow_step *all = gn_calloc((size_t)count, sizeof *all);
@@ -85,7 +85,7 @@ static void put_steps(gn_bench_report *r, const gn_bench_net *n, int rounds)
         return;
     }
     for (int i = 0; i < count; i++)
-        all[i] = (slow_step){i, gn_exec_seconds(n->exec, i) / rounds};
+        all[i] = (slow_step){i, best[i]};
     qsort(all, (size_t)count, sizeof *all, slower_step_first);
     gn_text_add(&r->text, "slowest steps                              ms   GFLOP/s     GB/s  implementation\n");
     gn_text_add(&r->json, ",\"steps\":[");
@@ -107,11 +107,11 @@ static void put_steps(gn_bench_report *r, const gn_bench_net *n, int rounds)
     gn_free(all);
 }
 
-void gn_bench_operations(gn_bench_report *r, const gn_bench_net *n, int rounds)
+void gn_bench_operations(gn_bench_report *r, const gn_bench_net *n, const double *best)
 {
     operation all[GN_OP_COUNT];
     double total;
-    int count = gather(n, rounds, all, &total);
+    int count = gather(n, best, all, &total);
     put_table(r, all, count, total);
-    put_steps(r, n, rounds);
+    put_steps(r, n, best);
 }
