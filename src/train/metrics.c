@@ -51,7 +51,7 @@ static void put_member(gn_text *t, const gn_epoch_record *r, size_t i, const cha
 /* --- reading --------------------------------------------------------------------------------------------------------- */
 
 typedef struct line {
-    bool is_epoch;
+    bool is_epoch, no_memory; /* no_memory: it could not be parsed, and may well be ours */
     gn_epoch_record epoch; /* epoch and step of both kinds */
 } line;
 
@@ -96,6 +96,7 @@ static bool parse_line(const char *text, size_t n, line *out)
     }
     gn_json_end(&j);
     out->is_epoch = kind && !strcmp(kind, "epoch");
+    out->no_memory = j.no_memory;
     bool ok = !j.fault && kind && (out->is_epoch || !strcmp(kind, "step"));
     gn_free(kind);
     return ok;
@@ -154,7 +155,12 @@ genet_status gn_metrics_open(gn_metrics *m, const char *folder, int64_t step, in
         if (!end)
             break;
         size_t length = (size_t)(end - text);
-        if (parse_line(text, length, &l) && (l.is_epoch ? l.epoch.epoch <= epochs : l.epoch.step <= step)) {
+        bool ours = parse_line(text, length, &l);
+        if (l.no_memory) {
+            status = gn_fail_memory(err, length, "a record of metrics.jsonl");
+            goto out;
+        }
+        if (ours && (l.is_epoch ? l.epoch.epoch <= epochs : l.epoch.step <= step)) {
             gn_text_put(&kept, text, length + 1);
             if (l.is_epoch)
                 GN_TRY(remember(m, &l.epoch, err));

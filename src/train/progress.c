@@ -101,5 +101,5 @@ genet_status gn_progress_parse(gn_train_progress *p, const char *json, const cha
             return gn_fail(err, GENET_FORMAT, "%s: genet.progress lacks \"%s\": it cannot be resumed", path, members[i].key);
     if (!j.fault && !(p->rate_scale > 0))
         gn_json_fail(&j, "rate_scale is no positive number");
-    return j.fault ? gn_fail(err, GENET_FORMAT, "%s: genet.progress: %s", path, j.fault) : GENET_OK;
+    return j.fault ? gn_fail(err, gn_json_status(&j), "%s: genet.progress: %s", path, j.fault) : GENET_OK;
 }

@@ -47,6 +47,10 @@ static void take_value(gn_json *j, const char *text, char **to)
     gn_json_skip(j);
     gn_free(*to);
     *to = gn_strndup(text + from, j->at - from);
+    if (!*to && !j->fault) {
+        j->no_memory = true;
+        gn_json_fail(j, "not enough memory for a value");
+    }
 }
 
 /* One object: members named in `keys` into `to`, "threads" into *threads. */
@@ -114,7 +118,7 @@ static genet_status read_run_json(const char *folder, stored *s, genet_error *er
     }
     gn_json_end(&j);
     if (j.fault || !s->settings)
-        status = gn_fail(err, GENET_FORMAT, "%s is damaged: %s", path, j.fault ? j.fault : "it has no settings");
+        status = gn_fail(err, gn_json_status(&j), "%s is damaged: %s", path, j.fault ? j.fault : "it has no settings");
 out:
     gn_free(path);
     gn_free(bytes);
