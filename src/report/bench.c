@@ -176,7 +176,7 @@ static void put_times(gn_bench_report *r, const gn_bench_net *n, const gn_bench_
     double best = t->best / n->batch, median = t->median / n->batch;
     gn_text_add(&r->text, "batch      %d\nbest       %.1f ms, %.2f ms an image, %.2f images/s, %.1f GFLOP/s\n", n->batch,
                 1e3 * t->best, 1e3 * best, 1 / best, 2e-9 * macs / t->best);
-    gn_text_add(&r->text, "median     %.1f ms, %.2f ms an image, %.2f images/s (of %d runs)\n\n", 1e3 * t->median, 1e3 * median,
+    gn_text_add(&r->text, "median     %.1f ms, %.2f ms an image, %.2f images/s (of %d runs)\n", 1e3 * t->median, 1e3 * median,
                 1 / median, t->rounds);
     gn_text_add(&r->json, "\"batch\":%d,\"rounds\":%d,\"best_seconds\":%.6f,\"median_seconds\":%.6f,\"best_images_per_second\":%.3f,"
                 "\"median_images_per_second\":%.3f,\"macs\":%.0f,\"best_gflops\":%.2f", n->batch, t->rounds, t->best, t->median,
@@ -191,16 +191,33 @@ static double all_macs(const gn_plan *p)
     return sum;
 }
 
-static genet_status measure(gn_bench_report *r, gn_bench_net *n, genet_status (*run)(void *, genet_error *), genet_error *err)
+/* A step against the convolutions in it: what is left is everything between them. */
+static void put_limit(gn_bench_report *r, const gn_bench_net *n, const gn_bench_convolutions *c, double best)
+{
+    double alone = c->seconds[0] + c->seconds[1] + c->seconds[2];
+    gn_text_add(&r->text, "limit      %.1f ms, %.2f images/s: the convolutions alone; the best step takes %.2f times as long\n\n",
+                1e3 * alone, n->batch / alone, best / alone);
+    gn_text_add(&r->json, ",\"convolutions_seconds\":%.6f", alone);
+}
+
+static genet_status measure(gn_bench_report *r, gn_bench_net *n, genet_status (*run)(void *, genet_error *), bool training,
+                            genet_error *err)
 {
     genet_status status = GENET_OK;
     gn_bench_times t;
+    gn_bench_convolutions c;
     double *best = gn_calloc((size_t)n->plan->step_count, sizeof *best); /* of every step */
     if (!best)
         return gn_fail_memory(err, (size_t)n->plan->step_count * sizeof *best, "times of the steps");
     GN_TRY(run(n, err)); /* warm */
     GN_TRY(gn_bench_time(&t, run, n, LEAST, SECONDS, err));
     put_times(r, n, &t, all_macs(n->plan));
+    if (training) {
+        GN_TRY(gn_bench_convolve(&c, n, err));
+        put_limit(r, n, &c, t.best);
+    } else {
+        gn_text_add(&r->text, "\n");
+    }
     for (int round = 0; round < (t.median < 1 ? 8 : 3); round++) {
         gn_exec_profile(n->exec, true);
         GN_TRY(run(n, err));
@@ -223,7 +240,7 @@ static genet_status bench_step(gn_bench_report *r, const gn_settings *s, genet_e
     gn_bench_describe(r, &n);
     gn_text_add(&r->text, "memory     activations and scratch %s\n", gn_format_bytes(bytes, gn_exec_bytes(n.exec)));
     gn_text_add(&r->json, ",\"activation_bytes\":%llu,", (unsigned long long)gn_exec_bytes(n.exec));
-    GN_TRY(measure(r, &n, run_step, err));
+    GN_TRY(measure(r, &n, run_step, true, err));
 out:
     gn_bench_net_close(&n);
     return status;
@@ -241,7 +258,7 @@ static genet_status bench_infer(gn_bench_report *r, const gn_settings *s, genet_
             gn_text_add(&r->json, ",\"runs\":[");
         }
         gn_text_add(&r->json, "%s{", i ? "," : "");
-        GN_TRY(measure(r, &n, run_forward, err));
+        GN_TRY(measure(r, &n, run_forward, false, err));
         gn_text_add(&r->json, "}");
         gn_bench_net_close(&n);
     }

@@ -44,7 +44,12 @@ genet_status gn_bench_time(gn_bench_times *t, genet_status (*run)(void *user, ge
 
 /* bench_ops.c: where the time of a plan goes, by operation and by step; best: seconds of every step in its fastest run. */
 void gn_bench_operations(gn_bench_report *r, const gn_bench_net *n, const double *best);
-/* bench_limits.c */
+/* bench_limits.c. The convolutions of a training plan, each called alone, in its fastest run: forward, data gradient, weight
+ * gradient. */
+typedef struct gn_bench_convolutions {
+    double seconds[3], macs[3];
+} gn_bench_convolutions;
+genet_status gn_bench_convolve(gn_bench_convolutions *c, gn_bench_net *n, genet_error *err);
 genet_status gn_bench_limits(gn_bench_report *r, const gn_settings *s, genet_error *err);
 /* bench_loader.c */
 genet_status gn_bench_loader(gn_bench_report *r, const gn_settings *s, genet_error *err);

@@ -217,10 +217,6 @@ out:
 
 /* --- convolutions alone --------------------------------------------------------------------------------------------------------- */
 
-typedef struct convolutions {
-    double seconds[3], macs[3]; /* CONV, CONV_DX, CONV_DW */
-} convolutions;
-
 static int part_of(gn_op op)
 {
     return op == GN_OP_CONV ? 0 : op == GN_OP_CONV_DX ? 1 : op == GN_OP_CONV_DW ? 2 : -1;
@@ -237,9 +233,10 @@ static genet_status run_one(void *user, genet_error *err)
     return gn_exec_run_step(o->exec, o->step, err);
 }
 
-static genet_status measure_convolutions(convolutions *c, gn_bench_net *n, genet_error *err)
+genet_status gn_bench_convolve(gn_bench_convolutions *c, gn_bench_net *n, genet_error *err)
 {
     genet_status status = GENET_OK;
+    memset(c, 0, sizeof *c);
     GN_TRY(gn_exec_run(n->exec, GN_FORWARD | GN_BACKWARD, err)); /* operands hold real values */
     for (int i = 0; i < n->plan->step_count; i++) {
         const gn_step *s = &n->plan->steps[i];
@@ -270,7 +267,7 @@ static void put_machine(gn_bench_report *r, const machine *m, int threads)
                 "\"peak_flops_bf16\":%.4g,", m->peak_one, m->peak_all, m->read, m->copy, m->peak_bf16);
 }
 
-static void put_convolutions(gn_bench_report *r, const convolutions *c, double peak, int batch)
+static void put_convolutions(gn_bench_report *r, const gn_bench_convolutions *c, double peak, int batch)
 {
     static const char *const names[] = {"forward", "data gradient", "weight gradient"};
     double all = 0, macs = 0;
@@ -295,14 +292,14 @@ genet_status gn_bench_limits(gn_bench_report *r, const gn_settings *s, genet_err
     genet_status status = GENET_OK;
     gn_bench_net n = {0};
     machine m = {0};
-    convolutions c = {0};
+    gn_bench_convolutions c;
     int threads = gn_thread_count(s->threads);
     threads = threads > MAX_THREADS ? MAX_THREADS : threads;
     GN_TRY(measure_machine(&m, threads, err));
     put_machine(r, &m, threads);
     GN_TRY(gn_bench_net_open(&n, s, (int)s->batch, true, err));
     gn_bench_describe(r, &n);
-    GN_TRY(measure_convolutions(&c, &n, err));
+    GN_TRY(gn_bench_convolve(&c, &n, err));
     put_convolutions(r, &c, n.map_type == GN_BF16 && m.peak_bf16 > 0 ? m.peak_bf16 : m.peak_all, n.batch);
 out:
     gn_bench_net_close(&n);
