@@ -58,6 +58,25 @@ static void test_max_steps(void **state)
     compare_runs("straight", "parts");
 }
 
+/* The same on the backend that people use, in bf16 where that is native: sums have one order for one number of threads. */
+static void test_cpu(void **state)
+{
+    (void)state;
+#ifdef GN_HAVE_CPU
+    genet_error err;
+    small_seen seen = {0};
+    must(small_train("cpu-straight", &seen, NULL, &err, RICH, "backend", "cpu", "amp", "auto", NULL), &err);
+    assert_int_equal(seen.least_allocations, 0);
+    assert_int_equal(small_train("cpu-parts", NULL, NULL, &err, RICH, "backend", "cpu", "amp", "auto", "max-steps", "4", NULL),
+                     GENET_INTERRUPTED);
+    must(small_resume("cpu-parts", NULL, &err, NULL), &err);
+    compare_runs("cpu-straight", "cpu-parts");
+#else
+    print_message("this build has no cpu backend\n");
+    skip();
+#endif
+}
+
 /* stop_requested is asked after every step and after every batch of a validation. */
 static void test_everywhere(void **state)
 {
@@ -145,7 +164,7 @@ static void test_changed_data(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_max_steps), cmocka_unit_test(test_everywhere),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_max_steps), cmocka_unit_test(test_cpu), cmocka_unit_test(test_everywhere),
                                        cmocka_unit_test(test_records_beyond), cmocka_unit_test(test_refusals),
                                        cmocka_unit_test(test_changed_data)};
     return cmocka_run_group_tests_name("resume", tests, small_make, small_done);

@@ -12,9 +12,13 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "genet/bench.h"
+#include "genet/infer.h"
+#include "genet/model.h"
 #include "infer/device.h"
 #include "small.h"
 
@@ -94,7 +98,120 @@ static void test_evaluation_agrees(void **state)
         confused += e->pairs[i].images;
     assert_int_equal(confused, images - correct);
     genet_evaluation_free(e);
+    must(genet_config_set(config, "size", "48", &err), &err);
+    must(genet_evaluate(config, NULL, NULL, &e, &err), &err);
+    assert_non_null(strstr(e->notes, "8 gather kernels resampled from 32 to 48"));
+    genet_evaluation_free(e);
+    must(genet_config_set(config, "data", small_path("data/absent"), &err), &err);
+    assert_int_equal(genet_evaluate(config, NULL, NULL, &e, &err), GENET_IO);
     gn_checkpoint_free(&c);
+    genet_config_free(config);
+}
+
+/* --- using the model -------------------------------------------------------------------------------------------------------- */
+
+static void first_picture(char *path, size_t size)
+{
+    char command[2 * SMALL_PATH];
+    snprintf(command, sizeof command, "ls '%s'/*/*.jpg", small_path("data/val"));
+    FILE *f = popen(command, "r");
+    assert_non_null(f);
+    assert_non_null(fgets(path, (int)size, f));
+    path[strcspn(path, "\n")] = '\0';
+    char rest[SMALL_PATH];
+    while (fgets(rest, sizeof rest, f)) {
+    }
+    pclose(f);
+}
+
+static void test_session(void **state)
+{
+    (void)state;
+    genet_error err;
+    genet_config *config;
+    genet_session *session;
+    genet_prediction best[10];
+    int found;
+    char picture[SMALL_PATH];
+    must(genet_config_create(&config, &err), &err);
+    assert_int_equal(genet_session_open(&session, config, &err), GENET_USAGE);
+    assert_null(session);
+    must(genet_config_set(config, "model", small_path("learns/best.safetensors"), &err), &err);
+    must(genet_config_set(config, "backend", "ref", &err), &err);
+    must(genet_session_open(&session, config, &err), &err);
+    assert_int_equal(genet_session_class_count(session), 4);
+    assert_int_equal(genet_session_input_size(session), 32);
+    assert_null(genet_session_class_name(session, 4));
+    first_picture(picture, sizeof picture);
+    must(genet_session_classify_file(session, picture, best, 10, &found, &err), &err);
+    assert_int_equal(found, 4);
+    double sum = 0;
+    for (int i = 0; i < found; i++) {
+        sum += (double)best[i].probability;
+        assert_true(i == 0 || best[i].probability <= best[i - 1].probability);
+        assert_string_equal(best[i].class_name, genet_session_class_name(session, best[i].class_index));
+    }
+    assert_true(fabs(sum - 1) < 1e-5);
+    assert_int_equal(genet_session_classify(session, "no picture", 10, best, 1, &found, &err), GENET_DATA);
+    assert_int_equal(found, 0);
+    genet_session_close(session);
+    genet_config_free(config);
+}
+
+static void test_descriptions(void **state)
+{
+    (void)state;
+    genet_error err;
+    genet_config *config;
+    char *text;
+    json_error_t e;
+    must(genet_config_create(&config, &err), &err);
+    must(genet_config_set(config, "model", small_path("learns/last.safetensors"), &err), &err);
+    must(genet_model_describe(config, 1, &text, &err), &err);
+    json_t *j = json_loads(text, 0, &e);
+    assert_non_null(j);
+    assert_int_equal(json_array_size(json_object_get(j, "classes")), 4);
+    assert_string_equal(json_string_value(json_object_get(j, "variant")), "theta-plus");
+    assert_true(json_is_object(json_object_get(j, "settings")) && json_is_true(json_object_get(j, "momentum")));
+    json_decref(j);
+    genet_free(text);
+    must(genet_model_describe(config, 0, &text, &err), &err);
+    assert_non_null(strstr(text, "training      20 epochs, 200 steps; validation top-1 "));
+    assert_non_null(strstr(text, "epochs 20"));
+    genet_free(text);
+    must(genet_build_describe(1, &text, &err), &err);
+    j = json_loads(text, 0, &e);
+    assert_non_null(j);
+    assert_non_null(json_object_get(json_object_get(j, "libraries"), "libjpeg-turbo"));
+    json_decref(j);
+    genet_free(text);
+    must(genet_build_describe(0, &text, &err), &err);
+    assert_non_null(strstr(text, "backend ref"));
+    genet_free(text);
+    genet_config_free(config);
+}
+
+static void test_bench(void **state)
+{
+    (void)state;
+    genet_error err;
+    genet_config *config;
+    char *text;
+    json_error_t e;
+    static const char *const small[][2] = {{"depth", "26"}, {"width", "0.0625"}, {"size", "32"}, {"batch", "1"}};
+    must(genet_config_create(&config, &err), &err);
+    for (int i = 0; i < 4; i++)
+        must(genet_config_set(config, small[i][0], small[i][1], &err), &err);
+    assert_int_equal(genet_bench(config, "weather", 0, &text, &err), GENET_USAGE);
+    assert_int_equal(genet_bench(config, "loader", 0, &text, &err), GENET_USAGE); /* no data */
+    must(genet_bench(config, "infer", 1, &text, &err), &err);
+    json_t *j = json_loads(text, 0, &e);
+    assert_non_null(j);
+    json_t *run = json_array_get(json_object_get(j, "runs"), 0);
+    assert_true(json_real_value(json_object_get(run, "best_images_per_second")) > 0);
+    assert_true(json_array_size(json_object_get(run, "operations")) > 3);
+    json_decref(j);
+    genet_free(text);
     genet_config_free(config);
 }
 
@@ -184,6 +301,21 @@ static void test_init_at_another_size(void **state)
     gn_checkpoint_free(&c);
 }
 
+/* What --memory low computes twice has the same bits. */
+static void test_low_memory(void **state)
+{
+    (void)state;
+    genet_error err;
+    gn_checkpoint a, b;
+    must(small_train("normal", NULL, NULL, &err, NULL), &err);
+    must(small_train("low", NULL, NULL, &err, "memory", "low", NULL), &err);
+    small_load(&a, "normal", "last.safetensors");
+    small_load(&b, "low", "last.safetensors");
+    assert_true(small_equal(&a, &b));
+    gn_checkpoint_free(&a);
+    gn_checkpoint_free(&b);
+}
+
 /* --- precision ----------------------------------------------------------------------------------------------------------- */
 
 static void test_precision(void **state)
@@ -215,7 +347,10 @@ static void test_precision(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_learns), cmocka_unit_test(test_evaluation_agrees),
+                                       cmocka_unit_test(test_session), cmocka_unit_test(test_descriptions),
+                                       cmocka_unit_test(test_bench),
                                        cmocka_unit_test(test_init_and_freeze), cmocka_unit_test(test_init_at_another_size),
+                                       cmocka_unit_test(test_low_memory),
                                        cmocka_unit_test(test_precision)};
     return cmocka_run_group_tests_name("start", tests, small_make, small_done);
 }
