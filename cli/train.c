@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include "cli/cli.h"
 
@@ -12,6 +13,8 @@ static volatile sig_atomic_t stops, saves;
 
 typedef struct watcher {
     bool terminal; /* the progress is one line, rewritten */
+    double every;  /* seconds between lines where it is not */
+    time_t shown;
     int saves_seen;
     cli_mindspore_log published; /* --log-format mindspore */
 } watcher;
@@ -108,7 +111,8 @@ static void show_progress(void *user, const genet_progress *p)
         for (int part = PART_BAR; progress_line(line, sizeof line, p, parts) >= columns && parts; part *= 2)
             parts &= ~part;
         cli_line(stdout, line);
-    } else {
+    } else if (p->step == p->steps || difftime(time(NULL), w->shown) >= w->every) {
+        w->shown = time(NULL);
         progress_line(line, sizeof line, p, ALL_PARTS & ~PART_BAR);
         printf("%s\n", line);
         fflush(stdout);
@@ -198,6 +202,9 @@ static int run(cli_call *call)
     int code = check(call);
     if (code >= 0)
         return code;
+    char *every = cli_value(call, "log-every");
+    w.every = atof(every) > 0 ? 0 : 10; /* a wish of the user's is the library's to keep */
+    free(every);
     handle_signals();
     genet_train_callbacks callbacks = {&w,       show_table,     show_progress, show_epoch,
                                        show_log, stop_requested, save_requested};

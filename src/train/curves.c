@@ -204,6 +204,12 @@ static void loss_panel(gn_text *t, const gn_curves *c)
     epochs_done(c, &p);
     if (!range(c, s, 3, &low, &high))
         low = high = 0;
+    /* A validation that went off for an epoch (statistics not settled, rate too high) must not flatten everything else. */
+    double least, most;
+    if (range(c, s, 1, &least, &most) && high > 2 * most) {
+        high = 2 * most;
+        p.title = "Loss (higher values are cut off)";
+    }
     if (high - low < 1e-3)
         high = low + 1e-3;
     p.y_step = nice_step(high - low, 6);
