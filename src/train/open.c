@@ -275,7 +275,10 @@ static genet_status open_state(gn_run *r, genet_error *err)
     if (r->resumed) {
         GN_TRY(gn_resume_compare(r, err));
         GN_TRY(gn_resume_state(r, &found, err));
-        if (found)
+        if (found && r->progress.epochs_done == r->settings->epochs)
+            gn_run_log(r, GENET_LOG_INFO, "%s is complete (%lld steps): nothing is left to do", r->folder,
+                       (long long)r->progress.step);
+        else if (found)
             gn_run_log(r, GENET_LOG_INFO, "resuming %s after step %lld of %lld (epoch %d of %lld)", r->folder,
                        (long long)r->progress.step, (long long)r->total_steps, r->progress.epochs_done + 1,
                        (long long)r->settings->epochs);
