@@ -42,6 +42,8 @@ grep -q '^epoch' "$out" && fault "it trained all the same"
 rm -rf "$disk/filler" "$disk/run"
 
 what="genet train on a disk that fills up"
+: > "$out"
+: > "$err"
 # shellcheck disable=SC2086
 "$genet" train --data "$tmp/data/train" --out "$disk/run" --epochs 100000 $small > "$out" 2> "$err" < /dev/null &
 pid=$!

@@ -13,6 +13,7 @@ runs 0 data draw-shelf "$tmp/data" --classes 3 --images 90 --size 40 --seed 3
 start() { # start OUT OPTION...: a training in the background that has done a step
     folder=$1
     shift
+    : > "$out" # before the line that is waited for: the last run's may have it too
     "$genet" train --data "$tmp/data/train" --out "$folder" "$@" > "$out" 2> "$err" < /dev/null &
     pid=$!
     until_true grep -q '^epoch 1/' "$out"
@@ -46,6 +47,8 @@ done
 
 # A step of many seconds; the second signal does not wait for its end.
 what="genet train, signal TERM twice"
+: > "$out"
+: > "$err"
 "$genet" train --data "$tmp/data/train" --out "$tmp/slow" --depth 50 --width 1 --size 224 --batch 60 --backend ref --threads 1 \
     --epochs 1 > "$out" 2> "$err" < /dev/null &
 pid=$!

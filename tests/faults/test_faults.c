@@ -223,6 +223,35 @@ static genet_status run_stats(genet_error *err)
     return status;
 }
 
+static genet_status run_audit(genet_error *err)
+{
+    genet_audit_report *report = NULL;
+    genet_config *c = NULL;
+    genet_status status = tiny_config(&c, "", err);
+    if (status == GENET_OK)
+        status = genet_config_set(c, "data", tiny_path("data/train"), err);
+    if (status == GENET_OK)
+        status = genet_config_set(c, "val", tiny_path("data/val"), err);
+    if (status == GENET_OK)
+        status = genet_data_audit(c, tiny_path("set.manifest"), NULL, NULL, &report, err);
+    genet_audit_report_free(report);
+    genet_config_free(c);
+    return status;
+}
+
+static void before_audit(void)
+{
+    tiny_remove("set.manifest");
+}
+
+static const char *after_audit(genet_status status)
+{
+    bool there = gn_file_exists(tiny_path("set.manifest"));
+    if (gn_file_exists(tiny_path("set.manifest.tmp0")))
+        return "a temporary is left";
+    return status == GENET_OK && !there ? "success without a manifest" : NULL;
+}
+
 static genet_status run_predict(genet_error *err)
 {
     genet_session *session = NULL;
@@ -334,6 +363,7 @@ static const scenario scenarios[] = {
     {"list", 1, nothing, run_list, fine, GENET_OK},
     {"tar", 1, nothing, run_tar, fine, GENET_OK},
     {"stats", 1, nothing, run_stats, fine, GENET_OK},
+    {"audit", 1, before_audit, run_audit, after_audit, GENET_OK},
     {"predict", 30, nothing, run_predict, fine, GENET_OK},
     {"eval", 30, nothing, run_eval, fine, GENET_OK},
     {"export-onnx", 60, before_onnx, run_export, after_export, GENET_OK},
@@ -370,6 +400,17 @@ static const char *unclean(gn_fault_kind kind, genet_status status, const genet_
                                                  : NULL;
 }
 
+static bool every_n(void)
+{
+    const char *all = getenv("GENET_FAULTS");
+    return all && !strcmp(all, "all");
+}
+
+static bool leaks(void)
+{
+    return __lsan_do_recoverable_leak_check && __lsan_do_recoverable_leak_check();
+}
+
 /* One run with the fault armed; false when n lies beyond the last call. */
 static bool one(const scenario *s, gn_fault_kind kind, int64_t n, bool from)
 {
@@ -393,7 +434,7 @@ static bool one(const scenario *s, gn_fault_kind kind, int64_t n, bool from)
         wrong = "a descriptor is left open";
     if (!wrong)
         wrong = s->after(status);
-    if (!wrong && __lsan_do_recoverable_leak_check && __lsan_do_recoverable_leak_check())
+    if (!wrong && every_n() && leaks())
         wrong = "memory is leaked";
     if (wrong)
         fail_msg("%s, %s %lld%s fails: %s (status %d: %s)", s->name, kind_names[kind], (long long)n, from ? " and all later" : "",
@@ -406,8 +447,8 @@ static bool one(const scenario *s, gn_fault_kind kind, int64_t n, bool from)
 static void walk(void **state)
 {
     const scenario *s = *state;
-    const char *all = getenv("GENET_FAULTS"), *offset = getenv("GENET_FAULTS_OFFSET");
-    int64_t stride = all && !strcmp(all, "all") ? 1 : s->stride, shift = offset ? atoll(offset) % stride : 0;
+    const char *offset = getenv("GENET_FAULTS_OFFSET");
+    int64_t stride = every_n() ? 1 : s->stride, shift = offset ? atoll(offset) % stride : 0;
     printf("%s:", s->name);
     for (int kind = GN_FAULT_ALLOCATION; kind <= GN_FAULT_RENAME; kind++) {
         int64_t n = 1, runs = 0;
@@ -417,6 +458,8 @@ static void walk(void **state)
         }
         printf(" %lld of about %lld %ss", (long long)runs, (long long)n - 1, kind_names[kind]);
         fflush(stdout);
+        if (leaks()) /* looking after every run would take most of the time */
+            fail_msg("%s, some %s fails: memory is leaked (GENET_FAULTS=all tells which)", s->name, kind_names[kind]);
     }
     for (int64_t n = 1; one(s, GN_FAULT_WRITE, n, true); n += stride)
         continue;
