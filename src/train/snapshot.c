@@ -127,6 +127,12 @@ static void *work(void *argument)
     return NULL;
 }
 
+static void touch_weights(gn_weights *w)
+{
+    memset(w->params, 1, (size_t)w->table->param_count * sizeof(float));
+    memset(w->state, 1, (size_t)w->table->state_count * sizeof(float));
+}
+
 /* --- the caller's side ----------------------------------------------------------------------------------------------- */
 
 genet_status gn_snapshot_create(gn_snapshot **out_snapshot, const gn_snapshot_options *options, genet_error *err)
@@ -152,6 +158,11 @@ genet_status gn_snapshot_create(gn_snapshot **out_snapshot, const gn_snapshot_op
         status = gn_fail_memory(err, u->slab_bytes, "a copy of the state to save");
         goto out;
     }
+    /* Pages are taken now, not by the first save: that would stop a step for longer than all later ones. */
+    touch_weights(&s->copy.weights);
+    if (s->copy.has_ema)
+        touch_weights(&s->copy.ema);
+    memset(s->copy.momentum, 1, u->slab_bytes);
     if (gn_thread_start(&s->thread, work, s) != 0) {
         status = gn_fail(err, GENET_MEMORY, "no thread can be started to write checkpoints");
         goto out;
