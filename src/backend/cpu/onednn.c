@@ -26,6 +26,7 @@ typedef struct spatial {
 #if DNNL_VERSION_MAJOR >= 3
 typedef dnnl_memory_desc_t descriptor;
 typedef const_dnnl_memory_desc_t descriptor_ref;
+typedef int chooser; /* the descriptor itself steps through the implementations */
 
 static dnnl_status_t describe(descriptor *d, int rank, const dnnl_dims_t dims, dnnl_data_type_t type, dnnl_format_tag_t tag)
 {
@@ -52,9 +53,10 @@ static dnnl_status_t append(dnnl_post_ops_t ops, bool add, bool relu)
 
 static dnnl_status_t make(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, gn_conv_kind kind, descriptor_ref x, descriptor_ref w,
                           descriptor_ref bias, descriptor_ref y, const spatial *at, dnnl_primitive_attr_t attr,
-                          dnnl_primitive_desc_t forward)
+                          dnnl_primitive_desc_t forward, chooser *c)
 {
     const dnnl_alg_kind_t direct = dnnl_convolution_direct;
+    (void)c;
     switch (kind) {
     case GN_CONV_FORWARD:
         return dnnl_convolution_forward_primitive_desc_create(pd, engine, dnnl_forward_training, direct, x, w, bias, y,
@@ -67,9 +69,26 @@ static dnnl_status_t make(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, gn_co
                                                                        at->dilates, at->before, at->after, forward, attr);
     }
 }
+
+/* oneDNN's next choice for the same operation; the old one is lost. */
+static dnnl_status_t next(dnnl_primitive_desc_t *pd, chooser *c)
+{
+    (void)c;
+    dnnl_status_t s = dnnl_primitive_desc_next_impl(*pd);
+    return s == dnnl_last_impl_reached ? dnnl_unimplemented : s;
+}
+
+static void forget_chooser(chooser *c)
+{
+    (void)c;
+}
 #else
 typedef dnnl_memory_desc_t descriptor;
 typedef const dnnl_memory_desc_t *descriptor_ref;
+typedef struct chooser { /* the iterator keeps pointing at the operation */
+    dnnl_convolution_desc_t op;
+    dnnl_primitive_desc_iterator_t iterator;
+} chooser;
 
 static dnnl_status_t describe(descriptor *d, int rank, const dnnl_dims_t dims, dnnl_data_type_t type, dnnl_format_tag_t tag)
 {
@@ -94,19 +113,40 @@ static dnnl_status_t append(dnnl_post_ops_t ops, bool add, bool relu)
 
 static dnnl_status_t make(dnnl_primitive_desc_t *pd, dnnl_engine_t engine, gn_conv_kind kind, descriptor_ref x, descriptor_ref w,
                           descriptor_ref bias, descriptor_ref y, const spatial *at, dnnl_primitive_attr_t attr,
-                          dnnl_primitive_desc_t forward)
+                          dnnl_primitive_desc_t forward, chooser *c)
 {
     const dnnl_alg_kind_t direct = dnnl_convolution_direct;
-    dnnl_convolution_desc_t op;
     dnnl_status_t s;
     if (kind == GN_CONV_FORWARD)
-        s = dnnl_convolution_forward_desc_init(&op, dnnl_forward_training, direct, x, w, bias, y, at->strides, at->before,
+        s = dnnl_convolution_forward_desc_init(&c->op, dnnl_forward_training, direct, x, w, bias, y, at->strides, at->before,
                                                at->after);
     else if (kind == GN_CONV_DATA)
-        s = dnnl_convolution_backward_data_desc_init(&op, direct, x, w, y, at->strides, at->before, at->after);
+        s = dnnl_convolution_backward_data_desc_init(&c->op, direct, x, w, y, at->strides, at->before, at->after);
     else
-        s = dnnl_convolution_backward_weights_desc_init(&op, direct, x, w, NULL, y, at->strides, at->before, at->after);
-    return s == dnnl_success ? dnnl_primitive_desc_create(pd, &op, attr, engine, forward) : s;
+        s = dnnl_convolution_backward_weights_desc_init(&c->op, direct, x, w, NULL, y, at->strides, at->before, at->after);
+    if (s == dnnl_success)
+        s = dnnl_primitive_desc_iterator_create(&c->iterator, &c->op, attr, engine, forward);
+    if (s != dnnl_success)
+        return s;
+    *pd = dnnl_primitive_desc_iterator_fetch(c->iterator);
+    return *pd ? dnnl_success : dnnl_out_of_memory;
+}
+
+static dnnl_status_t next(dnnl_primitive_desc_t *pd, chooser *c)
+{
+    dnnl_primitive_desc_destroy(*pd);
+    *pd = NULL;
+    dnnl_status_t s = dnnl_primitive_desc_iterator_next(c->iterator);
+    if (s != dnnl_success)
+        return s == dnnl_iterator_ends ? dnnl_unimplemented : s;
+    *pd = dnnl_primitive_desc_iterator_fetch(c->iterator);
+    return *pd ? dnnl_success : dnnl_out_of_memory;
+}
+
+static void forget_chooser(chooser *c)
+{
+    if (c->iterator)
+        dnnl_primitive_desc_iterator_destroy(c->iterator);
 }
 #endif
 
@@ -192,18 +232,6 @@ static genet_status complain(const gn_onednn *o, gn_conv_kind kind, const gn_con
                    g->bf16 ? "bf16" : "f32", names[kind], (long long)g->n, (long long)g->h, (long long)g->w, (long long)g->c,
                    (long long)g->k, (long long)g->c, (long long)g->r, (long long)g->s, g->stride, reason(s),
                    g->bf16 ? "; --amp off computes in f32" : "");
-}
-
-static void free_parts(dnnl_primitive_desc_t pd, dnnl_primitive_desc_t forward, dnnl_primitive_attr_t attr, descriptor d[4])
-{
-    if (pd)
-        dnnl_primitive_desc_destroy(pd);
-    if (forward)
-        dnnl_primitive_desc_destroy(forward);
-    if (attr)
-        dnnl_primitive_attr_destroy(attr);
-    for (int i = 0; i < 4; i++)
-        forget(&d[i]);
 }
 
 enum { X, W, BIAS, Y };
@@ -300,43 +328,98 @@ static dnnl_status_t make_memories(gn_conv *c, const gn_conv_shape *g, dnnl_prim
     return s;
 }
 
-genet_status gn_conv_create(gn_conv **out, gn_onednn *o, gn_conv_kind kind, const gn_conv_shape *g, genet_error *err)
+/* oneDNN's implementations that give wrong values or write beyond their scratch memory for some shapes, found by comparing
+ * with ref (docs/performance.md), in 2.6 and 3.2:
+ * - bf16 weight gradient of kernels larger than the map;
+ * - bf16 1x1 data gradient with channels that are no multiple of 16 (2.6);
+ * - 1x1 weight gradient with a stride and channels that are no multiple of 16: beyond the scratch memory. */
+static bool distrusted(const gn_conv_shape *g, gn_conv_kind kind, const char *name)
+{
+    const bool odd = g->c % 16 || g->k % 16, one = strstr(name, "jit_1x1") || strstr(name, "jit_bf16_1x1");
+    if (kind == GN_CONV_WEIGHTS && g->bf16 && strstr(name, "jit_bf16") && (g->h < g->r || g->w < g->s))
+        return true;
+    if (kind == GN_CONV_WEIGHTS && one && odd && g->stride > 1)
+        return true;
+    return kind == GN_CONV_DATA && g->bf16 && one && odd;
+}
+
+/* The first of oneDNN's implementations that is to be trusted; its name. */
+static dnnl_status_t choose(dnnl_primitive_desc_t *pd, chooser *iterator, gn_onednn *o, gn_conv_kind kind,
+                            const gn_conv_shape *g, const descriptor d[4], dnnl_primitive_attr_t attr,
+                            dnnl_primitive_desc_t forward, const char **name)
 {
     const spatial at = {{g->stride, g->stride}, {0}, {g->pad[0], g->pad[1]}, {g->pad[2], g->pad[3]}};
-    descriptor d[4] = {0};
-    dnnl_primitive_desc_t pd = NULL, forward = NULL;
-    dnnl_primitive_attr_t attr = NULL, plain_attr = NULL;
+    dnnl_status_t s = make(pd, o->engine, kind, ref(&d[X]), ref(&d[W]), g->bias ? ref(&d[BIAS]) : NULL, ref(&d[Y]), &at, attr,
+                           forward, iterator);
+    while (s == dnnl_success) {
+        s = dnnl_primitive_desc_query(*pd, dnnl_query_impl_info_str, 0, (void *)name);
+        if (s == dnnl_success && !distrusted(g, kind, *name))
+            break;
+        if (s == dnnl_success)
+            s = next(pd, iterator);
+    }
+    return s;
+}
+
+/* What creation needs for a while. */
+typedef struct making {
+    descriptor d[4], f[4]; /* of the operation; of its forward pass */
+    dnnl_primitive_desc_t pd, forward;
+    dnnl_primitive_attr_t attr, plain_attr;
+    chooser iterator, forward_iterator;
+} making;
+
+static void forget_making(making *m)
+{
+    if (m->pd)
+        dnnl_primitive_desc_destroy(m->pd);
+    if (m->forward)
+        dnnl_primitive_desc_destroy(m->forward);
+    if (m->attr)
+        dnnl_primitive_attr_destroy(m->attr);
+    if (m->plain_attr)
+        dnnl_primitive_attr_destroy(m->plain_attr);
+    for (int i = 0; i < 4; i++) {
+        forget(&m->d[i]);
+        forget(&m->f[i]);
+    }
+    forget_chooser(&m->iterator);
+    forget_chooser(&m->forward_iterator);
+}
+
+static dnnl_status_t create(gn_conv *c, making *m, gn_onednn *o, const gn_conv_shape *g)
+{
     const char *name = NULL;
+    dnnl_status_t s = describe_all(g, c->kind, m->d);
+    if (s == dnnl_success)
+        s = attributes(g, c->kind, &m->attr);
+    if (s == dnnl_success)
+        s = attributes(g, GN_CONV_DATA, &m->plain_attr);
+    if (s == dnnl_success && c->kind != GN_CONV_FORWARD) { /* gradients want the forward pass as a hint */
+        s = describe_all(g, GN_CONV_FORWARD, m->f);
+        if (s == dnnl_success)
+            s = choose(&m->forward, &m->forward_iterator, o, GN_CONV_FORWARD, g, m->f, m->plain_attr, NULL, &name);
+    }
+    if (s == dnnl_success)
+        s = choose(&m->pd, &m->iterator, o, c->kind, g, m->d, m->attr, m->forward, &name);
+    if (s == dnnl_success) {
+        snprintf(c->implementation, sizeof c->implementation, "onednn:%s", name);
+        s = dnnl_primitive_create(&c->primitive, m->pd);
+    }
+    return s == dnnl_success ? make_memories(c, g, m->pd, m->d, m->plain_attr) : s;
+}
+
+genet_status gn_conv_create(gn_conv **out, gn_onednn *o, gn_conv_kind kind, const gn_conv_shape *g, genet_error *err)
+{
     genet_status status = GENET_OK;
+    making m = {0};
     gn_conv *c = gn_calloc(1, sizeof *c);
     if (!c)
         return gn_fail_memory(err, sizeof *c, "a convolution");
     c->o = o;
     c->kind = kind;
-    dnnl_status_t s = describe_all(g, kind, d);
-    if (s == dnnl_success)
-        s = attributes(g, kind, &attr);
-    if (s == dnnl_success)
-        s = attributes(g, GN_CONV_DATA, &plain_attr);
-    if (s == dnnl_success && kind == GN_CONV_WEIGHTS) { /* the forward hint has weights of the maps' type */
-        descriptor f[4] = {0};
-        s = describe_all(g, GN_CONV_FORWARD, f);
-        if (s == dnnl_success)
-            s = make(&forward, o->engine, GN_CONV_FORWARD, ref(&f[X]), ref(&f[W]), NULL, ref(&f[Y]), &at, plain_attr, NULL);
-        free_parts(NULL, NULL, NULL, f);
-    } else if (s == dnnl_success && kind == GN_CONV_DATA)
-        s = make(&forward, o->engine, GN_CONV_FORWARD, ref(&d[X]), ref(&d[W]), NULL, ref(&d[Y]), &at, plain_attr, NULL);
-    if (s == dnnl_success)
-        s = make(&pd, o->engine, kind, ref(&d[X]), ref(&d[W]), g->bias ? ref(&d[BIAS]) : NULL, ref(&d[Y]), &at, attr, forward);
-    if (s == dnnl_success)
-        s = dnnl_primitive_create(&c->primitive, pd);
-    if (s == dnnl_success)
-        s = make_memories(c, g, pd, d, plain_attr);
-    if (s == dnnl_success && dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, (void *)&name) == dnnl_success)
-        snprintf(c->implementation, sizeof c->implementation, "onednn:%s", name);
-    if (plain_attr)
-        dnnl_primitive_attr_destroy(plain_attr);
-    free_parts(pd, forward, attr, d);
+    dnnl_status_t s = create(c, &m, o, g);
+    forget_making(&m);
     if (s != dnnl_success) {
         status = complain(o, kind, g, s, err);
         gn_conv_free(c);
