@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * genet: finds the command and runs it. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "cli/cli.h"
 
 /* In the order of the help. A new command is a file and a line here. */
@@ -120,8 +122,19 @@ static int run(int argc, char **argv)
     return code;
 }
 
+/* OpenMP's threads spin while they wait, and take the cores from the threads that prepare pictures and from everybody else: on two busy
+ * cores a step took nine times as long (docs/performance.md). The run time reads this setting before main, so the program starts
+ * itself once more with it, unless the user has set it. Where that fails, it goes on as it is. */
+static void let_waiting_threads_sleep(char **argv)
+{
+    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || setenv("OMP_WAIT_POLICY", "passive", 1) != 0)
+        return;
+    execv("/proc/self/exe", argv);
+}
+
 int main(int argc, char **argv)
 {
+    let_waiting_threads_sleep(argv);
     int code = run(argc - 1, argv + (argc > 0));
     /* A full disk or a closed pipe behind standard output must not look like success. */
     if ((fflush(stdout) != 0 || ferror(stdout)) && code == 0) {
