@@ -12,7 +12,7 @@ import numpy as np
 FOLDER, GENET = sys.argv[1:3]
 NAMES = sorted(f[: -len(".expected.safetensors")] for f in os.listdir(FOLDER) if f.endswith(".expected.safetensors"))
 ONNX_FORMS = (".folded.onnx", ".kept.onnx", ".pixels.onnx", ".fixed.onnx")
-RELATIVE = 1e-4  # of the logits' rms, as the issue demands; seen are 2e-6
+RELATIVE = 1e-4  # of the logits' rms, the bound of docs/formats; seen are 2e-6
 
 
 def need(module):
