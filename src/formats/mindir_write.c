@@ -423,7 +423,6 @@ static void write_ends(writer *w, int batch)
 static genet_status write_model(writer *w, const char *path, uint64_t *bytes, genet_error *err)
 {
     gn_message model = {0};
-    gn_writer file = {.fd = -1};
     genet_status status = GENET_OK;
     gn_message_string(&model, MODEL_IR_VERSION, "0.1.1");
     gn_message_string(&model, MODEL_PRODUCER, "genet");
@@ -440,13 +439,8 @@ static genet_status write_model(writer *w, const char *path, uint64_t *bytes, ge
                          (unsigned long long)gn_message_size(&model));
         goto out;
     }
-    GN_TRY(gn_writer_open(&file, path, err));
-    GN_TRY(gn_message_write(&model, &file, err));
-    GN_TRY(gn_writer_commit(&file, err));
-    if (bytes)
-        *bytes = gn_message_size(&model);
+    status = gn_message_save(&model, path, bytes, err);
 out:
-    gn_writer_abort(&file);
     gn_message_free(&model);
     return status;
 }

@@ -298,7 +298,6 @@ static genet_status write_model(writer *w, const char *path, uint64_t *bytes, ge
 {
     gn_message model = {0};
     gn_metadata m = {0};
-    gn_writer file = {.fd = -1};
     genet_status status;
     GN_TRY(gn_metadata_make(&m, w->c, NULL, false, err));
     finish_model(w, &model, &m);
@@ -311,13 +310,8 @@ static genet_status write_model(writer *w, const char *path, uint64_t *bytes, ge
                          (unsigned long long)gn_message_size(&model));
         goto out;
     }
-    GN_TRY(gn_writer_open(&file, path, err));
-    GN_TRY(gn_message_write(&model, &file, err));
-    GN_TRY(gn_writer_commit(&file, err));
-    if (bytes)
-        *bytes = gn_message_size(&model);
+    status = gn_message_save(&model, path, bytes, err);
 out:
-    gn_writer_abort(&file);
     gn_metadata_free(&m);
     gn_message_free(&model);
     return status;

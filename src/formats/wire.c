@@ -159,6 +159,20 @@ out:
     return status;
 }
 
+genet_status gn_message_save(const gn_message *m, const char *path, uint64_t *bytes, genet_error *err)
+{
+    gn_writer file = {.fd = -1};
+    genet_status status;
+    GN_TRY(gn_writer_open(&file, path, err));
+    GN_TRY(gn_message_write(m, &file, err));
+    GN_TRY(gn_writer_commit(&file, err));
+    if (bytes)
+        *bytes = gn_message_size(m);
+out:
+    gn_writer_abort(&file);
+    return status;
+}
+
 void gn_message_free(gn_message *m)
 {
     gn_text_free(&m->text);

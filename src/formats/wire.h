@@ -60,5 +60,7 @@ void gn_message_head(gn_message *m, uint32_t number, uint64_t bytes);
 void gn_message_add(gn_message *m, uint32_t number, gn_message *child);
 uint64_t gn_message_size(const gn_message *m);
 genet_status gn_message_write(const gn_message *m, gn_writer *w, genet_error *err);
+/* The message as a file of its own, atomically; its size in *bytes where that is not NULL. */
+genet_status gn_message_save(const gn_message *m, const char *path, uint64_t *bytes, genet_error *err);
 void gn_message_free(gn_message *m);
 #endif

@@ -17,9 +17,8 @@ typedef struct folding {
     const gn_model *model;
     const gn_weights *from;
     gn_folded *to;
-    int capacity;
+    gn_table_builder table;
     bool measuring; /* first walk: the table; second walk: the values */
-    bool failed;
     int next;       /* second walk: number of the next tensor */
 } folding;
 
@@ -28,7 +27,6 @@ static void *put(folding *f, int rank, const int64_t dim[4], const char *format,
 
 static void *put(folding *f, int rank, const int64_t dim[4], const char *format, ...)
 {
-    gn_weight_table *t = &f->to->table;
     if (!f->measuring)
         return gn_weights_at(&f->to->weights, f->next++);
     char name[96];
@@ -36,24 +34,7 @@ static void *put(folding *f, int rank, const int64_t dim[4], const char *format,
     va_start(args, format);
     vsnprintf(name, sizeof name, format, args);
     va_end(args);
-    if (t->count == f->capacity) {
-        int wanted = f->capacity ? f->capacity * 2 : 128;
-        gn_weight *more = gn_realloc(t->items, (size_t)wanted * sizeof *more);
-        f->failed = f->failed || !more;
-        if (!more)
-            return NULL;
-        t->items = more;
-        f->capacity = wanted;
-    }
-    gn_weight *w = &t->items[t->count++];
-    *w = (gn_weight){.name = gn_strdup(name), .rank = rank, .count = 1, .offset = t->param_count, .trainable = true};
-    f->failed = f->failed || !w->name;
-    for (int i = 0; i < 4; i++) {
-        w->dim[i] = i < rank ? dim[i] : 1;
-        w->count *= w->dim[i];
-    }
-    t->param_count += (w->count + 15) / 16 * 16;
-    t->param_values += w->count;
+    gn_table_add(&f->table, GN_KIND_CONV, rank, dim, name);
     return NULL;
 }
 
@@ -249,10 +230,10 @@ genet_status gn_fold(gn_folded **folded, const gn_model *model, const gn_weights
     if (!to)
         return gn_fail_memory(err, sizeof *to, "the folded network");
     to->spec = model->spec;
-    folding f = {.model = model, .from = weights, .to = to, .measuring = true};
+    folding f = {.model = model, .from = weights, .to = to, .table = {.table = &to->table}, .measuring = true};
     walk(&f);
-    if (f.failed) {
-        status = gn_fail_memory(err, sizeof(gn_weight) * (size_t)f.capacity, "the folded table of weights");
+    if (f.table.failed) {
+        status = gn_fail_memory(err, sizeof(gn_weight) * (size_t)f.table.capacity, "the folded table of weights");
         goto out;
     }
     GN_TRY(gn_weights_create(&to->weights, &to->table, weights->dtype, err));
@@ -270,8 +251,6 @@ void gn_folded_free(gn_folded *folded)
     if (!folded)
         return;
     gn_weights_free(&folded->weights);
-    for (int i = 0; i < folded->table.count; i++)
-        gn_free((char *)folded->table.items[i].name);
-    gn_free(folded->table.items);
+    gn_table_free(&folded->table);
     gn_free(folded);
 }

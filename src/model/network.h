@@ -64,6 +64,18 @@ typedef struct gn_builder {
     int dlogits;
 } gn_builder;
 
+/* A table of weights under construction (table.c). gn_table_add appends one with its place in its slab; after a failed growth `failed`
+ * stays true and `spare` is returned. */
+typedef struct gn_table_builder {
+    gn_weight_table *table;
+    int capacity;
+    bool failed;
+    gn_weight spare;
+} gn_table_builder;
+gn_weight *gn_table_add(gn_table_builder *b, gn_kind kind, int rank, const int64_t dim[4], const char *name);
+/* Frees the items of a table. */
+void gn_table_free(gn_weight_table *table);
+
 /* Settings of the form (docs/numerics.md). */
 typedef enum gn_bn_place { GN_BN_STEM, GN_BN_TRUNK, GN_BN_GATHER } gn_bn_place;
 void gn_form_bn(gn_form form, gn_bn_place place, double *eps, double *keep);

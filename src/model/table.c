@@ -10,24 +10,9 @@
 #include "base/mem.h"
 #include "model/network.h"
 
-typedef struct table_builder {
-    gn_weight_table *table;
-    int capacity;
-    bool failed;
-    gn_weight spare; /* what a failed growth writes to */
-} table_builder;
-
-static gn_weight *add(table_builder *b, gn_kind kind, int rank, const int64_t dim[4], const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
-
-static gn_weight *add(table_builder *b, gn_kind kind, int rank, const int64_t dim[4], const char *format, ...)
+gn_weight *gn_table_add(gn_table_builder *b, gn_kind kind, int rank, const int64_t dim[4], const char *name)
 {
     gn_weight_table *t = b->table;
-    char name[96];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(name, sizeof name, format, args);
-    va_end(args);
     if (t->count == b->capacity) {
         int wanted = b->capacity ? b->capacity * 2 : 128;
         gn_weight *more = gn_realloc(t->items, (size_t)wanted * sizeof *more);
@@ -37,7 +22,7 @@ static gn_weight *add(table_builder *b, gn_kind kind, int rank, const int64_t di
         t->items = more;
         b->capacity = wanted;
     }
-    gn_weight *w = &t->items[t->count];
+    gn_weight *w = &t->items[t->count++];
     *w = (gn_weight){.name = gn_strdup(name), .kind = kind, .rank = rank, .count = 1};
     b->failed = b->failed || !w->name;
     for (int i = 0; i < 4; i++) {
@@ -51,16 +36,35 @@ static gn_weight *add(table_builder *b, gn_kind kind, int rank, const int64_t di
     *end += (w->count + 15) / 16 * 16; /* every tensor starts on a cache line */
     if (w->trainable)
         t->param_values += w->count;
-    t->count++;
     return w;
 }
 
-static void add_conv(table_builder *b, gn_kind kind, int64_t k, int64_t c, int64_t side, const char *name)
+void gn_table_free(gn_weight_table *table)
+{
+    for (int i = 0; i < table->count; i++)
+        gn_free((char *)table->items[i].name);
+    gn_free(table->items);
+}
+
+static gn_weight *add(gn_table_builder *b, gn_kind kind, int rank, const int64_t dim[4], const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+
+static gn_weight *add(gn_table_builder *b, gn_kind kind, int rank, const int64_t dim[4], const char *format, ...)
+{
+    char name[96];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(name, sizeof name, format, args);
+    va_end(args);
+    return gn_table_add(b, kind, rank, dim, name);
+}
+
+static void add_conv(gn_table_builder *b, gn_kind kind, int64_t k, int64_t c, int64_t side, const char *name)
 {
     add(b, kind, 4, (int64_t[4]){k, c, side, side}, "%s.weight", name);
 }
 
-static void add_bn(table_builder *b, int64_t c, bool last_of_block, const char *name)
+static void add_bn(gn_table_builder *b, int64_t c, bool last_of_block, const char *name)
 {
     const int64_t dim[4] = {c};
     gn_weight *gamma = add(b, GN_KIND_GAMMA, 1, dim, "%s.weight", name);
@@ -70,7 +74,7 @@ static void add_bn(table_builder *b, int64_t c, bool last_of_block, const char *
     add(b, GN_KIND_VAR, 1, dim, "%s.running_var", name);
 }
 
-static void add_gate(table_builder *b, const gn_model_spec *s, int stage, int64_t c, const char *block)
+static void add_gate(gn_table_builder *b, const gn_model_spec *s, int stage, int64_t c, const char *block)
 {
     char name[80];
     if (gn_variant_has_gather_weights(s->variant)) {
@@ -102,7 +106,7 @@ static void add_gate(table_builder *b, const gn_model_spec *s, int stage, int64_
     }
 }
 
-static void add_block(table_builder *b, const gn_model_spec *s, int stage, int index, int64_t in)
+static void add_block(gn_table_builder *b, const gn_model_spec *s, int stage, int index, int64_t in)
 {
     int64_t out = (int64_t)4 * s->width << stage, mid = out / 4;
     char block[32], name[80];
@@ -134,7 +138,7 @@ genet_status gn_model_create(gn_model **model, const gn_model_spec *spec, genet_
     if (!m)
         return gn_fail_memory(err, sizeof *m, "a model");
     m->spec = s;
-    table_builder b = {.table = &m->weights};
+    gn_table_builder b = {.table = &m->weights};
     add_conv(&b, GN_KIND_CONV, s.stem, 3, 7, "stem.conv");
     add_bn(&b, s.stem, false, "stem.bn");
     int64_t in = s.stem;
@@ -157,8 +161,6 @@ void gn_model_free(gn_model *model)
 {
     if (!model)
         return;
-    for (int i = 0; i < model->weights.count; i++)
-        gn_free((char *)model->weights.items[i].name);
-    gn_free(model->weights.items);
+    gn_table_free(&model->weights);
     gn_free(model);
 }
