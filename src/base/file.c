@@ -408,6 +408,16 @@ genet_status gn_file_append(const char *path, const void *data, size_t bytes, ge
     return status;
 }
 
+genet_status gn_file_sync(const char *path, genet_error *err)
+{
+    int fd = open_file(path, O_RDONLY);
+    if (fd < 0)
+        return errno == ENOENT ? GENET_OK : gn_fail_errno(err, GENET_IO, errno, "cannot open %s", path);
+    genet_status status = sync_file(fd) ? GENET_OK : gn_fail_errno(err, GENET_IO, errno, "cannot write %s to the disk", path);
+    close(fd);
+    return status;
+}
+
 /* --- folders and names -------------------------------------------------------------------------------------------- */
 
 genet_status gn_folder_make(const char *path, genet_error *err)
@@ -447,6 +457,26 @@ bool gn_folder_exists(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+bool gn_folder_lock(gn_lock *lock, const char *path)
+{
+    if (lock->held)
+        return true;
+    int fd = open_file(path, O_RDONLY | O_DIRECTORY);
+    bool taken = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (taken)
+        close(fd);
+    else
+        *lock = (gn_lock){.fd = fd, .held = fd >= 0};
+    return !taken;
+}
+
+void gn_folder_unlock(gn_lock *lock)
+{
+    if (lock->held)
+        close(lock->fd);
+    *lock = (gn_lock){0};
 }
 
 uint64_t gn_disk_free(const char *path)

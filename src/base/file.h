@@ -43,6 +43,8 @@ genet_status gn_file_write(const char *path, const void *data, size_t bytes, gen
 genet_status gn_file_rename(const char *from, const char *to, genet_error *err);
 /* Appends one block to a log (not atomic over a crash; readers must tolerate a torn last line). */
 genet_status gn_file_append(const char *path, const void *data, size_t bytes, genet_error *err);
+/* Waits until what was appended is on the disk. A file that does not exist needs nothing. */
+genet_status gn_file_sync(const char *path, genet_error *err);
 
 /* openat(2) and pread(2) for those who read parts of files themselves: -1 and errno on failure, never EINTR. */
 int gn_open_at(int folder, const char *path, int flags);
@@ -50,6 +52,16 @@ long long gn_read_at(int fd, void *to, size_t bytes, uint64_t offset);
 
 /* mkdir -p. */
 genet_status gn_folder_make(const char *path, genet_error *err);
+/* A folder held for one process (flock): until gn_folder_unlock, or until the process ends, however it ends. Leaves no
+ * file behind. Zero before the first use. */
+typedef struct gn_lock {
+    int fd;
+    bool held;
+} gn_lock;
+/* False where another holder, of this process or another, has it. True too where it is held already by `lock`, and where it
+ * cannot be held (no such folder, a file system without locks): then lock->held stays false. */
+bool gn_folder_lock(gn_lock *lock, const char *path);
+void gn_folder_unlock(gn_lock *lock); /* safe on a zeroed one */
 bool gn_file_exists(const char *path);
 bool gn_folder_exists(const char *path);
 /* Bytes an unprivileged user may still write on the file system of path, or UINT64_MAX when unknown. */

@@ -48,6 +48,8 @@ static genet_status open_settings(gn_run *r, const gn_settings *given, genet_err
     r->folder = gn_strdup(r->settings->out);
     if (!r->folder)
         status = gn_fail_memory(err, strlen(r->settings->out), "the name of the run");
+    else if (r->resumed)
+        status = gn_folder_hold(r, err);
 out:
     return status;
 }
@@ -261,6 +263,7 @@ static genet_status open_folder(gn_run *r, genet_error *err)
                              .settings = r->settings_json, .keep = (int)r->settings->keep};
     GN_TRY(gn_snapshot_create(&r->snapshot, &o, err));
     GN_TRY(gn_folder_make(r->folder, err));
+    GN_TRY(gn_folder_hold(r, err));
     GN_TRY(gn_folder_check_space(r, err));
     GN_TRY(gn_folder_write_run_json(r, err));
     GN_TRY(gn_metrics_open(&r->metrics, r->folder, r->progress.step, r->progress.epochs_done, err));
@@ -352,6 +355,7 @@ void gn_run_close(gn_run *r)
     gn_free(r->settings_json);
     gn_free(r->drops);
     gn_free(r->folder);
+    gn_folder_unlock(&r->lock);
     memset(r, 0, sizeof *r);
 }
 

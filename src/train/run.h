@@ -2,6 +2,7 @@
  * Everything one training holds, and the parts of train.c that stand in files of their own. Private to train/. */
 #ifndef GN_TRAIN_RUN_H
 #define GN_TRAIN_RUN_H
+#include "base/file.h"
 #include "data/loader.h"
 #include "exec/exec.h"
 #include "infer/device.h"
@@ -19,6 +20,7 @@ typedef struct gn_run {
     char *folder;
     char started[32];       /* when the run first began, UTC */
     bool resumed;
+    gn_lock lock;           /* of the folder: two processes never write one run */
     gn_interval every;      /* checkpoint-every */
 
     gn_dataset *train, *val; /* val NULL without a validation set */
@@ -78,6 +80,8 @@ genet_status gn_init_take(gn_run *r, genet_error *err);
 
 /* --- run_folder.c: what lies in RUN ---------------------------------------------------------------------------------------- */
 genet_status gn_folder_check_new(const char *folder, genet_error *err);
+/* Keeps other processes out of the run until it is closed. */
+genet_status gn_folder_hold(gn_run *r, genet_error *err);
 genet_status gn_folder_write_run_json(gn_run *r, genet_error *err);
 /* Refuses a disk that cannot take one checkpoint, warns of one that cannot take what the run will keep. */
 genet_status gn_folder_check_space(const gn_run *r, genet_error *err);

@@ -33,6 +33,13 @@ genet_status gn_folder_check_new(const char *folder, genet_error *err)
     return GENET_OK;
 }
 
+genet_status gn_folder_hold(gn_run *r, genet_error *err)
+{
+    if (!gn_folder_lock(&r->lock, r->folder))
+        return gn_fail(err, GENET_USAGE, "another process is training in %s: wait for its end, or name another --out", r->folder);
+    return GENET_OK;
+}
+
 /* --- run.json ---------------------------------------------------------------------------------------------------------- */
 
 static void put_set(gn_text *t, const char *name, const char *path, const gn_dataset *d)

@@ -86,6 +86,15 @@ out:
     return status;
 }
 
+/* The records up to the saved step are on the disk before it: a resumed run writes only those after it. */
+static genet_status sync_metrics(const gn_snapshot *s, genet_error *err)
+{
+    char *path = gn_path_join(s->options.folder, "metrics.jsonl");
+    genet_status status = path ? gn_file_sync(path, err) : gn_fail_memory(err, 0, "the name of the metrics");
+    gn_free(path);
+    return status;
+}
+
 static genet_status write_job(gn_snapshot *s, genet_error *err)
 {
     genet_status status = GENET_OK;
@@ -95,8 +104,10 @@ static genet_status write_job(gn_snapshot *s, genet_error *err)
         GN_TRY(write_file(s, epoch_path(s, s->job.epoch), false, err));
         prune(s);
     }
-    if (s->job.last)
+    if (s->job.last) {
+        GN_TRY(sync_metrics(s, err));
         GN_TRY(write_file(s, gn_path_join(s->options.folder, "last.safetensors"), true, err));
+    }
 out:
     return status;
 }

@@ -296,6 +296,30 @@ static void appending(void **state)
     gn_fault_arm(GN_FAULT_WRITE, 1);
     assert_int_equal(gn_file_append(path, "three\n", 6, &err), GENET_IO);
     gn_fault_disarm();
+    assert_int_equal(gn_file_sync(path, &err), GENET_OK);
+    gn_fault_arm(GN_FAULT_FSYNC, 1);
+    assert_int_equal(gn_file_sync(path, &err), GENET_IO);
+    gn_fault_arm(GN_FAULT_OPEN, 1);
+    assert_int_equal(gn_file_sync(path, &err), GENET_IO);
+    gn_fault_disarm();
+    assert_int_equal(gn_file_sync(in_folder(path, "none"), &err), GENET_OK);
+}
+
+static void locking(void **state)
+{
+    (void)state;
+    char path[128];
+    gn_lock one = {0}, two = {0};
+    assert_true(gn_folder_lock(&one, folder) && one.held);
+    assert_true(gn_folder_lock(&one, folder)); /* its own */
+    assert_false(gn_folder_lock(&two, folder));
+    assert_false(two.held);
+    gn_folder_unlock(&two);
+    gn_folder_unlock(&one);
+    assert_true(gn_folder_lock(&two, folder) && two.held);
+    gn_folder_unlock(&two);
+    assert_true(gn_folder_lock(&one, in_folder(path, "none")));
+    assert_false(one.held);
 }
 
 static void folders(void **state)
@@ -340,7 +364,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(round_trip),  T(printf_of_any_length), T(abort_leaves_nothing), T(every_fault), T(a_full_disk_stays_full),
-        T(temporaries), T(links_and_devices),    T(reading_refuses),      T(appending),   T(folders),
-        T(joining)};
+        T(temporaries), T(links_and_devices),    T(reading_refuses),      T(appending),   T(locking),
+        T(folders),     T(joining)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -68,6 +68,9 @@ start "$tmp/usr1" $small
 kill -USR1 $pid
 until_true test -s "$tmp/usr1/last.safetensors"
 kill -0 $pid 2> /dev/null || fault "the training ended"
+"$genet" train --resume "$tmp/usr1" > "$tmp/second" 2>&1
+[ $? = 2 ] || fault "two processes train in one folder"
+grep -q "another process is training in $tmp/usr1" "$tmp/second" || fault "the second is not told why: $(cat "$tmp/second")"
 lines=$(wc -l < "$out")
 more_lines() { [ "$(wc -l < "$out")" -gt "$lines" ]; }
 until_true more_lines
