@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * genet predict: names and probabilities for files, folders, and lists on standard input. */
+ * genet predict: names and probabilities for files, folders, and lists on standard input. Pictures wait until there is a
+ * batch of them; those of a list, only as long as more names are there to read. */
 #include <dirent.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include "cli/cli.h"
 
 enum { MAX_DEPTH = 32 };
@@ -13,69 +16,91 @@ enum { MAX_DEPTH = 32 };
 typedef struct job {
     cli_call *call;
     genet_session *session;
-    genet_prediction *best;
-    int top;
+    genet_picture *waiting; /* (batch); their paths are owned */
+    genet_prediction *best; /* (batch,top) */
+    int batch, count, top;
     FILE *json; /* NULL: a table */
     long long done, failed, ignored;
 } job;
 
-static void write_json(job *j, const char *path, int found, const char *fault)
+static void write_json(job *j, const genet_picture *p)
 {
     fputs("{\"file\": ", j->json);
-    cli_json_text(j->json, path);
-    if (fault) {
+    cli_json_text(j->json, p->path);
+    if (p->status != GENET_OK) {
         fputs(", \"error\": ", j->json);
-        cli_json_text(j->json, fault);
+        cli_json_text(j->json, p->error.text);
     } else {
         fputs(", \"classes\": [", j->json);
-        for (int i = 0; i < found; i++) {
+        for (int i = 0; i < p->found; i++) {
             fprintf(j->json, "%s{\"class\": ", i ? ", " : "");
-            cli_json_text(j->json, j->best[i].class_name);
-            fprintf(j->json, ", \"index\": %d, \"probability\": ", j->best[i].class_index);
-            cli_json_real(j->json, (double)j->best[i].probability);
+            cli_json_text(j->json, p->best[i].class_name);
+            fprintf(j->json, ", \"index\": %d, \"probability\": ", p->best[i].class_index);
+            cli_json_real(j->json, (double)p->best[i].probability);
             fputs("}", j->json);
         }
         fputs("]", j->json);
     }
     fputs("}\n", j->json);
-    fflush(j->json);
 }
 
-static void show(job *j, const char *path, int found)
+static void show(const job *j, const genet_picture *p)
 {
     char file[4096], name[512];
-    cli_name(file, sizeof file, path, stdout);
-    if (j->top == 1 && found == 1) {
-        printf("%5.1f %%  %s  %s\n", 100 * (double)j->best[0].probability,
-               cli_name(name, sizeof name, j->best[0].class_name, stdout), file);
+    cli_name(file, sizeof file, p->path, stdout);
+    if (j->top == 1 && p->found == 1) {
+        printf("%5.1f %%  %s  %s\n", 100 * (double)p->best[0].probability,
+               cli_name(name, sizeof name, p->best[0].class_name, stdout), file);
     } else {
         printf("%s\n", file);
-        for (int i = 0; i < found; i++)
-            printf("  %5.1f %%  %s\n", 100 * (double)j->best[i].probability,
-                   cli_name(name, sizeof name, j->best[i].class_name, stdout));
+        for (int i = 0; i < p->found; i++)
+            printf("  %5.1f %%  %s\n", 100 * (double)p->best[i].probability,
+                   cli_name(name, sizeof name, p->best[i].class_name, stdout));
     }
-    fflush(stdout);
 }
 
-/* False where the whole command is to end. */
-static bool classify(job *j, const char *path)
+static void tell(job *j, const genet_picture *p)
 {
-    genet_error error;
-    int found = 0;
-    genet_status status = genet_session_classify_file(j->session, path, j->best, j->top, &found, &error);
-    if (status == GENET_OK) {
+    if (j->json)
+        write_json(j, p);
+    else if (p->status == GENET_OK)
+        show(j, p);
+    if (p->status == GENET_OK) {
         j->done++;
-        if (j->json)
-            write_json(j, path, found, NULL);
-        else
-            show(j, path, found);
-        return true;
+        return;
     }
     j->failed++;
-    if (j->json)
-        write_json(j, path, 0, error.text);
-    fprintf(stderr, "genet predict: %s\n", error.text);
-    return status != GENET_MEMORY && status != GENET_INTERNAL;
+    fflush(stdout);
+    fprintf(stderr, "genet predict: %s\n", p->error.text);
+}
+
+/* Classifies what waits. False where the whole command is to end. */
+static bool flush_waiting(job *j)
+{
+    genet_error error;
+    genet_status status = genet_session_classify_many(j->session, j->waiting, j->count, j->top, &error);
+    if (status == GENET_OK) {
+        for (int i = 0; i < j->count; i++)
+            tell(j, &j->waiting[i]);
+    } else {
+        fprintf(stderr, "genet predict: %s\n", error.text);
+        j->failed += j->count;
+    }
+    fflush(j->json ? j->json : stdout);
+    for (int i = 0; i < j->count; i++)
+        free((char *)j->waiting[i].path);
+    j->count = 0;
+    return status == GENET_OK;
+}
+
+static bool classify(job *j, const char *path)
+{
+    genet_picture *p = &j->waiting[j->count];
+    char *name = strdup(path);
+    if (!name)
+        return false;
+    *p = (genet_picture){.path = name, .best = j->best + (size_t)j->count * (size_t)j->top};
+    return ++j->count < j->batch || flush_waiting(j);
 }
 
 /* In a folder what is, or calls itself, a picture is taken; the rest is counted. */
@@ -137,20 +162,56 @@ static bool predict_folder(job *j, const char *path, int depth)
     return go_on;
 }
 
-/* A name a line. */
+static bool more_to_read(void)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    return poll(&input, 1, 0) > 0;
+}
+
+/* Takes the whole lines out of `text`, of which *length bytes are filled; a rest stays in front. */
+static bool take_lines(job *j, char *text, size_t *length)
+{
+    char *line = text, *end = text + *length, *stop;
+    bool go_on = true;
+    while (go_on && (stop = memchr(line, '\n', (size_t)(end - line))) != NULL) {
+        *stop = 0;
+        if (stop > line)
+            go_on = classify(j, line);
+        line = stop + 1;
+    }
+    *length = (size_t)(end - line);
+    memmove(text, line, *length);
+    return go_on;
+}
+
+/* A name a line. Read by read(2): whether more is waiting can then be asked. */
 static bool predict_list(job *j)
 {
-    char *line = NULL;
-    size_t capacity = 0;
-    ssize_t n;
-    bool go_on = true;
-    while (go_on && (n = getline(&line, &capacity, stdin)) >= 0) {
-        if (n > 0 && line[n - 1] == '\n')
-            line[--n] = 0;
+    enum { ROOM = 1 << 16 };
+    char *text = malloc(ROOM + 1);
+    size_t length = 0;
+    ssize_t n = 1;
+    bool go_on = text != NULL;
+    while (go_on && n > 0) {
+        if (j->count && !more_to_read())
+            go_on = flush_waiting(j);
+        n = read(STDIN_FILENO, text + length, ROOM - length);
+        if (n < 0 && errno == EINTR) {
+            n = 1;
+            continue;
+        }
         if (n > 0)
-            go_on = classify(j, line);
+            length += (size_t)n;
+        if (n <= 0 && length) /* the last line need not end */
+            text[length++] = '\n';
+        go_on = go_on && take_lines(j, text, &length);
+        if (length == ROOM) {
+            fprintf(stderr, "genet predict: a line of standard input is longer than %d bytes: no file is called that\n", ROOM - 1);
+            j->failed++;
+            go_on = false;
+        }
     }
-    free(line);
+    free(text);
     return go_on;
 }
 
@@ -167,6 +228,8 @@ static void predict_all(job *j)
         else
             go_on = classify(j, path);
     }
+    if (j->count)
+        flush_waiting(j);
     if (j->ignored)
         fprintf(stderr, "note: files in the folders that are no pictures, left out: %lld\n", j->ignored);
     if (j->failed && j->done)
@@ -175,23 +238,30 @@ static void predict_all(job *j)
         fprintf(stderr, "genet predict: no picture found\n");
 }
 
+static int number(cli_call *call, const char *key)
+{
+    char *text = cli_value(call, key);
+    int n = text ? atoi(text) : 0;
+    free(text);
+    return n;
+}
+
 static int predict(cli_call *call, const char *json)
 {
-    job j = {.call = call};
+    job j = {.call = call, .top = number(call, "top"), .batch = number(call, "batch")};
     genet_error error;
-    char *memory = NULL, *top = cli_value(call, "top");
+    char *memory = NULL;
     size_t bytes = 0;
     int code = 0;
-    j.top = atoi(top);
-    free(top);
     if (genet_session_open(&j.session, call->config, &error) != GENET_OK)
         return cli_error(call->command, &error);
     if (j.top > genet_session_class_count(j.session))
         j.top = genet_session_class_count(j.session);
-    j.best = calloc((size_t)j.top + 1, sizeof *j.best);
+    j.waiting = calloc((size_t)j.batch, sizeof *j.waiting);
+    j.best = calloc((size_t)j.batch * (size_t)j.top, sizeof *j.best);
     bool to_file = *json && strcmp(json, "-") != 0;
     j.json = to_file ? open_memstream(&memory, &bytes) : *json ? stdout : NULL;
-    if (j.best && (j.json || !*json)) {
+    if (j.waiting && j.best && (j.json || !*json)) {
         cli_notes(genet_session_notes(j.session));
         predict_all(&j);
         code = j.failed || !j.done ? genet_status_exit_code(GENET_DATA) : 0;
@@ -201,6 +271,7 @@ static int predict(cli_call *call, const char *json)
     if (to_file && j.json && (fclose(j.json) != 0 || !cli_write(call->command, json, memory, bytes)))
         code = genet_status_exit_code(GENET_IO);
     free(memory);
+    free(j.waiting);
     free(j.best);
     genet_session_close(j.session);
     return code;
@@ -238,7 +309,8 @@ const cli_command cli_predict = {
     .max_arguments = -1,
     .summary = "name what pictures show",
     .description = "Classifies JPEG, PNG and WebP files, whatever their names end in, prepared exactly as the model "
-                   "was evaluated.\n\n"
+                   "was evaluated. They go through the network --batch at a time; a name on standard input is answered at once when no other "
+                   "is waiting behind it.\n\n"
                    "A picture that cannot be read gives a line on standard error (with --json an object with \"error\" "
                    "too); the others "
                    "go on, and the exit code is 3. --json writes one JSON object a line: {\"file\": ..., \"classes\": "

@@ -48,30 +48,49 @@ out:
     return status;
 }
 
-static genet_status plan_model(gn_session *s, genet_error *err)
+static void close_lane(gn_lane *lane)
+{
+    gn_exec_free(lane->exec);
+    gn_plan_free(lane->plan);
+    gn_free(lane->mix);
+    gn_free(lane->pixels);
+    memset(lane, 0, sizeof *lane);
+}
+
+static genet_status open_lane(gn_session *s, gn_lane *lane, int batch, genet_error *err)
 {
     genet_status status = GENET_OK;
-    const gn_model *model = s->checkpoint.model;
-    gn_plan_options plan = {.batch = s->batch, .map_type = s->map_type};
+    const gn_model_spec *spec = &s->checkpoint.model->spec;
+    gn_plan_options plan = {.batch = batch, .map_type = s->map_type};
+    if (lane->exec)
+        return GENET_OK;
     memcpy(plan.mean, s->checkpoint.preprocess.mean, sizeof plan.mean);
     memcpy(plan.std, s->checkpoint.preprocess.std, sizeof plan.std);
-    GN_TRY(gn_fold(&s->folded, model, s->averaged ? &s->checkpoint.ema : &s->checkpoint.weights, err));
-    GN_TRY(gn_folded_plan(s->folded, &plan, &s->plan, err));
-    GN_TRY(gn_exec_create(&s->exec, s->device.backend, s->device.handle, s->plan, &s->folded->weights, NULL, err));
-    size_t picture = (size_t)model->spec.size * (size_t)model->spec.size * 3;
-    s->mix = gn_calloc((size_t)s->batch * 6, sizeof *s->mix);
-    s->pixels = gn_calloc((size_t)s->batch, picture);
-    if (!s->mix || !s->pixels) {
-        status = gn_fail_memory(err, (size_t)s->batch * picture, "prepared pictures");
+    lane->batch = batch;
+    size_t picture = (size_t)spec->size * (size_t)spec->size * 3;
+    lane->mix = gn_calloc((size_t)batch * 6, sizeof *lane->mix);
+    lane->pixels = gn_calloc((size_t)batch, picture);
+    if (!lane->mix || !lane->pixels) {
+        status = gn_fail_memory(err, (size_t)batch * picture, "prepared pictures");
         goto out;
     }
-    for (int i = 0; i < s->batch; i++) {
-        s->mix[6 * i] = (float)i;
-        s->mix[6 * i + 1] = 1;
+    for (int i = 0; i < batch; i++) {
+        lane->mix[6 * i] = (float)i;
+        lane->mix[6 * i + 1] = 1;
     }
-    gn_exec_bind(s->exec, s->plan->mix, s->mix);
+    GN_TRY(gn_folded_plan(s->folded, &plan, &lane->plan, err));
+    GN_TRY(gn_exec_create(&lane->exec, s->device.backend, s->device.handle, lane->plan, &s->folded->weights, NULL, err));
+    gn_exec_bind(lane->exec, lane->plan->mix, lane->mix);
 out:
+    if (status != GENET_OK)
+        close_lane(lane);
     return status;
+}
+
+genet_status gn_session_many(gn_session *s, const gn_lane **lane, genet_error *err)
+{
+    *lane = &s->many;
+    return open_lane(s, &s->many, s->batch, err);
 }
 
 genet_status gn_session_open(gn_session *s, const char *model_path, const gn_session_options *options, genet_error *err)
@@ -84,7 +103,7 @@ genet_status gn_session_open(gn_session *s, const char *model_path, const gn_ses
     GN_TRY(load_model(s, model_path, options, err));
     GN_TRY(gn_device_open(&s->device, options->backend, options->isa, options->threads, err));
     s->map_type = gn_device_precision(&s->device, options->amp, s->precision, sizeof s->precision);
-    GN_TRY(plan_model(s, err));
+    GN_TRY(gn_fold(&s->folded, s->checkpoint.model, s->averaged ? &s->checkpoint.ema : &s->checkpoint.weights, err));
 out:
     if (status != GENET_OK)
         gn_session_close(s);
@@ -93,31 +112,47 @@ out:
 
 void gn_session_close(gn_session *s)
 {
-    gn_exec_free(s->exec);
-    gn_plan_free(s->plan);
+    close_lane(&s->one);
+    close_lane(&s->many);
     gn_folded_free(s->folded);
     gn_device_close(&s->device);
     gn_checkpoint_free(&s->checkpoint);
-    gn_free(s->mix);
-    gn_free(s->pixels);
     gn_text_free(&s->notes);
     memset(s, 0, sizeof *s);
 }
 
+static genet_status run_lane(gn_session *s, gn_lane *lane, const unsigned char *pixels, int count, float *logits,
+                             genet_error *err)
+{
+    const gn_model_spec *spec = &s->checkpoint.model->spec;
+    size_t picture = (size_t)spec->size * (size_t)spec->size * 3;
+    if (count < lane->batch) {
+        memcpy(lane->pixels, pixels, (size_t)count * picture);
+        pixels = lane->pixels;
+    }
+    gn_exec_bind(lane->exec, lane->plan->pixels, (void *)pixels);
+    genet_status status = gn_exec_run(lane->exec, GN_FORWARD, err);
+    if (status == GENET_OK)
+        memcpy(logits, gn_exec_data(lane->exec, lane->plan->logits), (size_t)count * (size_t)spec->classes * sizeof *logits);
+    return status;
+}
+
+/* A quarter of a batch or less goes picture by picture: a batch costs the same however few of its pictures count. */
 genet_status gn_session_run(gn_session *s, const unsigned char *pixels, int count, float *logits, genet_error *err)
 {
     const gn_model_spec *spec = &s->checkpoint.model->spec;
     size_t picture = (size_t)spec->size * (size_t)spec->size * 3;
+    genet_status status = GENET_OK;
     if (count < 1 || count > s->batch)
         return gn_fail(err, GENET_INTERNAL, "%d pictures for a session of %d", count, s->batch);
-    if (count < s->batch) {
-        memcpy(s->pixels, pixels, (size_t)count * picture);
-        pixels = s->pixels;
+    if (count > 1 && count > s->batch / 4) {
+        GN_TRY(open_lane(s, &s->many, s->batch, err));
+        return run_lane(s, &s->many, pixels, count, logits, err);
     }
-    gn_exec_bind(s->exec, s->plan->pixels, (void *)pixels);
-    genet_status status = gn_exec_run(s->exec, GN_FORWARD, err);
-    if (status == GENET_OK)
-        memcpy(logits, gn_exec_data(s->exec, s->plan->logits), (size_t)count * (size_t)spec->classes * sizeof *logits);
+    GN_TRY(open_lane(s, &s->one, 1, err));
+    for (int i = 0; i < count; i++)
+        GN_TRY(run_lane(s, &s->one, pixels + (size_t)i * picture, 1, logits + (size_t)i * (size_t)spec->classes, err));
+out:
     return status;
 }
 

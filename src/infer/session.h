@@ -17,6 +17,15 @@ typedef struct gn_session_options {
     bool use_ema;      /* averaged weights where the checkpoint has them */
 } gn_session_options;
 
+/* The network for batches of one size. */
+typedef struct gn_lane {
+    int batch;
+    gn_plan *plan;
+    gn_exec *exec;
+    float *mix;            /* (batch,6): no mixing */
+    unsigned char *pixels; /* (batch,size,size,3): for fewer than `batch` pictures */
+} gn_lane;
+
 typedef struct gn_session {
     gn_checkpoint checkpoint; /* after resampling: spec.size is the session's */
     int resampled;            /* gather kernels that were resampled */
@@ -25,11 +34,8 @@ typedef struct gn_session {
     gn_dtype map_type;
     char precision[160];
     gn_folded *folded;        /* the network that runs: batch norm folded into the convolutions */
-    gn_plan *plan;
-    gn_exec *exec;
-    float *mix;               /* (batch,6): no mixing */
-    unsigned char *pixels;    /* (batch,size,size,3): for fewer than `batch` pictures */
     int batch;
+    gn_lane one, many;        /* for a single picture, and for up to `batch` of them; opened when first needed */
     gn_text notes;            /* lines */
 } gn_session;
 
@@ -39,6 +45,8 @@ void gn_session_use_settings(gn_session *session, const gn_settings *s);
 
 genet_status gn_session_open(gn_session *s, const char *model_path, const gn_session_options *options, genet_error *err);
 void gn_session_close(gn_session *s); /* safe on a zeroed one */
+/* The lane for batches, ready to run. */
+genet_status gn_session_many(gn_session *s, const gn_lane **lane, genet_error *err);
 /* Logits (count, classes) f32 of count <= batch prepared pictures (u8, (size,size,3) each). */
 genet_status gn_session_run(gn_session *s, const unsigned char *pixels, int count, float *logits, genet_error *err);
 /* Softmax of one row, in place. */

@@ -94,6 +94,19 @@ runs 3 predict --model "$model" -; complains "no picture found"; silent
 what="genet predict -"
 printf '%s\n\n%s' "$first" "$first" | "$genet" predict --model "$model" --top 1 - > "$out" 2> "$err" || fault "fails"
 [ "$(wc -l < "$out")" = 2 ] || fault "not two lines for two names"
+what="genet predict - with a name and then silence"
+{ echo "$first"; sleep 8; } | "$genet" predict --model "$model" --top 1 - > "$out" 2> "$err" &
+n=0
+until [ -s "$out" ] || [ $n -ge 70 ]; do n=$((n + 1)); sleep 0.1; done
+[ -s "$out" ] || fault "waits for more names"
+wait $!
+for batch in 1 3 64; do
+    runs 0 predict --model "$model" --top 1 --batch $batch "$tmp/shelf/val"
+    sed 's/^.* %  //' "$out" > "$tmp/batch-$batch"
+done
+cmp -s "$tmp/batch-1" "$tmp/batch-3" && cmp -s "$tmp/batch-1" "$tmp/batch-64" || fault "another result in batches"
+runs 3 predict --model "$model" --top 1 --batch 4 "$first" "$tmp/text.jpg" "$first" "$first" "$first"
+[ "$(wc -l < "$out")" = 4 ] || fault "a picture is lost beside a broken one"
 mkdir "$tmp/mixed"
 cp "$first" "$tmp/mixed/no-ending"
 echo x > "$tmp/mixed/notes.txt"
