@@ -164,7 +164,7 @@ static void show_end(const genet_train_result *r)
         printf("; best top-1 %.2f %%", 100 * r->best_top1);
     if (isfinite(r->final_top1))
         printf("; at the end top-1 %.2f %%, top-5 %.2f %%", 100 * r->final_top1, 100 * r->final_top5);
-    putchar('\n');
+    printf("; memory at most %.0f MiB\n", (double)r->peak_memory / (1 << 20));
     const char *model = *r->best_model ? r->best_model : r->last_model;
     if (*model) {
         cli_name(shown, sizeof shown, model, stdout);

@@ -52,6 +52,7 @@ typedef struct genet_train_result {
     double best_top1, final_top1, final_top5; /* of validation, NaN without one */
     double seconds;
     char best_model[4096], last_model[4096]; /* paths; empty where not written */
+    int64_t peak_memory; /* bytes that the process held at most */
 } genet_train_result;
 
 /* Trains as the settings say. Returns GENET_INTERRUPTED after a stop with a checkpoint to resume from. */

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Memory. The counter is, with the fault layer, the only mutable state of the library. */
 #include "base/mem.h"
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #include "base/fault.h"
 #include "base/text.h"
 
@@ -112,6 +114,29 @@ void gn_slab_free(void *slab, size_t bytes)
         munmap(slab, (bytes + 4095) / 4096 * 4096);
     else
         free(slab);
+}
+
+/* A line of /proc/self/status in bytes. getrusage would count what the process was before exec(2), too. */
+static uint64_t status_line(const char *key)
+{
+    char text[4096];
+    int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    text[n < 0 ? 0 : n] = 0;
+    const char *line = strstr(text, key);
+    return line ? strtoull(line + strlen(key), NULL, 10) * 1024 : 0;
+}
+
+uint64_t gn_memory_now(void)
+{
+    return status_line("VmRSS:");
+}
+
+uint64_t gn_memory_peak(void)
+{
+    return status_line("VmHWM:");
 }
 
 genet_status gn_fail_memory(genet_error *err, size_t bytes, const char *what)

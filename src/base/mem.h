@@ -27,6 +27,10 @@ void gn_slab_free(void *slab, size_t bytes);
 /* Number of allocations (gn_calloc, gn_realloc, gn_strdup, gn_slab_alloc) this process has made through this file. */
 uint64_t gn_alloc_count(void);
 
+/* Bytes of memory that the process holds, and has held at most; 0 where the system does not say (/proc). */
+uint64_t gn_memory_now(void);
+uint64_t gn_memory_peak(void);
+
 /* gn_fail(err, GENET_MEMORY, "not enough memory for <bytes> bytes (<what>)"). */
 genet_status gn_fail_memory(genet_error *err, size_t bytes, const char *what);
 #endif

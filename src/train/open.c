@@ -307,6 +307,7 @@ genet_status gn_run_open(gn_run *r, const gn_settings *settings, const genet_tra
 {
     genet_status status = GENET_OK;
     memset(r, 0, sizeof *r);
+    r->program_bytes = (size_t)gn_memory_now();
     gn_progress_start(&r->progress);
     if (callbacks)
         r->callbacks = *callbacks;
@@ -325,7 +326,10 @@ genet_status gn_run_open(gn_run *r, const gn_settings *settings, const genet_tra
         goto out;
     }
     r->schedule = gn_schedule_from(r->settings, r->steps_per_epoch, r->drops);
+    size_t before = (size_t)gn_memory_now();
     GN_TRY(open_plans(r, err));
+    size_t after = (size_t)gn_memory_now();
+    r->program_bytes += after > before ? after - before : 0; /* primitives and their code; slabs are not touched yet */
     GN_TRY(open_state(r, err));
     GN_TRY(open_folder(r, err));
     say_unused(r);
@@ -361,12 +365,12 @@ void gn_run_close(gn_run *r)
 
 gn_run_memory gn_run_measure(const gn_run *r)
 {
-    gn_run_memory m = {.weights = gn_update_bytes(&r->update), .activations = gn_exec_bytes(r->exec),
+    gn_run_memory m = {.program = r->program_bytes, .weights = gn_update_bytes(&r->update), .activations = gn_exec_bytes(r->exec),
                        .copies = gn_snapshot_bytes(r->snapshot)};
     size_t picture = (size_t)r->preprocess.size * (size_t)r->preprocess.size * 3;
     m.ring = 3 * (size_t)r->settings->batch * picture * (r->val ? 2 : 1);
     if (r->eval_exec)
         m.activations += gn_exec_bytes(r->eval_exec);
-    m.total = m.weights + m.activations + m.copies + m.ring;
+    m.total = m.program + m.weights + m.activations + m.copies + m.ring;
     return m;
 }

@@ -20,6 +20,7 @@ typedef struct gn_run {
     char *folder;
     char started[32];       /* when the run first began, UTC */
     bool resumed;
+    size_t program_bytes;   /* memory of the process before the run was opened */
     gn_lock lock;           /* of the folder: two processes never write one run */
     gn_interval every;      /* checkpoint-every */
 
@@ -58,6 +59,7 @@ void gn_run_close(gn_run *r); /* safe on a zeroed one */
 genet_status gn_run_fill_weights(gn_run *r, genet_error *err);
 /* Memory of the run by parts, bytes. */
 typedef struct gn_run_memory {
+    size_t program; /* what the process held before: code, libraries, the caller's own */
     size_t weights, activations, copies, ring, total;
 } gn_run_memory;
 gn_run_memory gn_run_measure(const gn_run *r);

@@ -36,7 +36,7 @@ static void machine_rows(table *t, const gn_run *r)
     char device[256], a[32], b[32], c[32];
     gn_run_memory m = gn_run_measure(r);
     r->device.backend->describe(r->device.handle, device, sizeof device);
-    gn_text_add(row(t, "memory"), "%s: activations %s, weights and momentum %s", gn_format_bytes(a, m.total),
+    gn_text_add(row(t, "memory"), "%s at most: activations %s, weights and momentum %s", gn_format_bytes(a, m.total),
                 gn_format_bytes(b, m.activations), gn_format_bytes(c, m.weights));
     gn_text_add(row(t, "device"), "%s: %s", r->device.backend->name, device);
     gn_text_add(row(t, "precision"), "%s", r->precision);

@@ -523,7 +523,8 @@ static void fill_result(const training *t, genet_train_result *result)
     bool averaged = isfinite(p->ema_top1);
     *result = (genet_train_result){.epochs_done = p->epochs_done, .steps_done = p->step, .best_top1 = p->best_top1,
                                    .final_top1 = averaged ? p->ema_top1 : p->val_top1,
-                                   .final_top5 = averaged ? p->ema_top5 : p->val_top5, .seconds = gn_now() - t->time.start};
+                                   .final_top5 = averaged ? p->ema_top5 : p->val_top5, .seconds = gn_now() - t->time.start,
+                                   .peak_memory = (int64_t)gn_memory_peak()};
     if (!r->folder)
         return;
     path_if_there(r, "best.safetensors", result->best_model, sizeof result->best_model);

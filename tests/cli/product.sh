@@ -75,6 +75,13 @@ mkdir -p "$tmp/other/unheard-of"
 cp "$tmp"/shelf/val/*/*.jp*g "$tmp/other/unheard-of"
 runs 5 eval --model "$model" --data "$tmp/other"; complains "unheard-of"; silent
 
+# --- memory --------------------------------------------------------------------------------------------------------------------
+runs 0 train --data "$tmp/shelf/train" --val "$tmp/shelf/val" --out "$tmp/memory" --depth 26 --width 0.5 --size 128 --batch 16 --epochs 1
+said=$(sed -n 's/^memory  *\([0-9]*\)[.0-9]* MiB at most.*/\1/p' "$out")
+held=$(sed -n 's/.*; memory at most \([0-9]*\) MiB$/\1/p' "$out")
+[ -n "$said" ] && [ -n "$held" ] && [ $((said * 100)) -ge $((held * 95)) ] && [ $((said * 100)) -le $((held * 105)) ] ||
+    fault "held ${held:-?} MiB of memory, said before ${said:-?}"
+
 # --- predicting ----------------------------------------------------------------------------------------------------------------
 first=$(find "$tmp/shelf/val" -type f | LC_ALL=C sort | head -n 1)
 runs 0 predict --model "$model" "$first"; says "$first"; clean
