@@ -1,25 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Times PyTorch's training step and forward pass: prints one JSON line a measurement.
+"""Times PyTorch's training step and forward pass (channels last, autocast for bf16).
 
-    python torch_step.py --variant theta-plus --batch 32 --type bf16 --compile --repeat 5
+    python torch_step.py --variant theta-plus --batch 32 --type bf16 --compile
 """
 import argparse
-import json
-import statistics
-import time
 
+import timing
 import torch
 from network import resnet
-
-
-def measure(call, repeat, warm=2):
-    times = []
-    for i in range(warm + repeat):
-        start = time.perf_counter()
-        call()
-        if i >= warm:
-            times.append(time.perf_counter() - start)
-    return times
 
 
 def main():
@@ -30,8 +18,7 @@ def main():
     p.add_argument("--size", type=int, default=224)
     p.add_argument("--type", default="f32", choices=["f32", "bf16"])
     p.add_argument("--compile", action="store_true")
-    p.add_argument("--threads", type=int, default=2)
-    p.add_argument("--repeat", type=int, default=5)
+    timing.add_arguments(p, 5)
     a = p.parse_args()
     torch.set_num_threads(a.threads)
     torch.manual_seed(1)
@@ -56,11 +43,9 @@ def main():
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=a.type == "bf16"):
             run(x)
 
-    times = measure(step if a.work == "step" else forward, a.repeat)
-    median = statistics.median(times)
-    print(json.dumps(dict(peer="PyTorch " + torch.__version__, work=a.work, variant=a.variant, batch=a.batch, size=a.size,
-                          type=a.type, compiled=a.compile, threads=a.threads, seconds=times,
-                          images_per_second=a.batch / median, ms_an_image=1000 * median / a.batch)))
+    facts = dict(peer=f"PyTorch {torch.__version__}{' compiled' if a.compile else ''}", work=a.work, variant=a.variant,
+                 batch=a.batch, size=a.size, type=a.type)
+    timing.report(step if a.work == "step" else forward, a.batch, facts, a)
 
 
 if __name__ == "__main__":
