@@ -3,6 +3,7 @@
  * are told apart by colour-blind readers too (Okabe and Ito's); every line is named in the legend with its last value. */
 #include "train/curves.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -159,8 +160,43 @@ static void legend(gn_text *t, const panel *p, const gn_curves *c, const series 
     }
 }
 
-/* A ring around the best epoch's accuracy. */
-static void mark_best(gn_text *t, const panel *p, const gn_curves *c, const series *val, const series *ema)
+enum { LABEL = 140, BETWEEN = 8 }; /* width of the label; points looked at from one epoch to the next */
+
+/* How much of the curves a line of text meets whose left end is at (left, base). */
+static int crossed(const panel *p, const gn_curves *c, const series *s, int count, double left, double base)
+{
+    int met = 0;
+    for (int k = 0; k < count; k++)
+        for (int i = 0; i + 1 < c->count; i++)
+            for (int j = 0; j <= BETWEEN; j++) {
+                double part = (double)j / BETWEEN, v = value(c, i, &s[k]) * (1 - part) + value(c, i + 1, &s[k]) * part;
+                double x = px(p, c->epochs[i].epoch * (1 - part) + c->epochs[i + 1].epoch * part);
+                met += isfinite(v) && x >= left && x <= left + LABEL && fabs(py(p, v) - (base - 4)) < 11;
+            }
+    return met;
+}
+
+/* Near (x, y) the place for a label that hides least of the curves: its left end. */
+static void place_label(const panel *p, const gn_curves *c, const series *s, int count, double *x, double *y)
+{
+    static const int steps[] = {24, -14, 44, -34, 64, 84};
+    const double point_x = *x, point_y = *y;
+    int fewest = INT_MAX;
+    for (size_t i = 0; i < 2 * (sizeof steps / sizeof steps[0]); i++) {
+        double left = i % 2 ? point_x - 6 : point_x + 6 - LABEL, base = point_y + steps[i / 2];
+        if (left < p->left || left + LABEL > p->left + p->width + 6 || base < p->top + 12 || base > p->top + p->height - 6)
+            continue;
+        int met = crossed(p, c, s, count, left, base);
+        if (met < fewest) {
+            fewest = met;
+            *x = left;
+            *y = base;
+        }
+    }
+}
+
+/* A ring around the best epoch's accuracy; s: training, validation, average. */
+static void mark_best(gn_text *t, const panel *p, const gn_curves *c, const series *s)
 {
     int best = -1;
     for (int i = 0; i < c->count; i++)
@@ -168,17 +204,16 @@ static void mark_best(gn_text *t, const panel *p, const gn_curves *c, const seri
             best = i;
     if (best < 0)
         return;
-    double v = isfinite(value(c, best, ema)) ? value(c, best, ema) : value(c, best, val);
+    double v = isfinite(value(c, best, &s[2])) ? value(c, best, &s[2]) : value(c, best, &s[1]);
     char words[64];
     if (!isfinite(v))
         return;
     double x = px(p, c->epochs[best].epoch), y = py(p, v);
-    bool left = x > p->left + p->width / 2;
     snprintf(words, sizeof words, "best %.2f %%, epoch %d", v, c->epochs[best].epoch);
     gn_text_add(t, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"6\" fill=\"none\" stroke=\"%s\" stroke-width=\"1.5\"/>\n", x, y, INK);
-    double below = y + 24 > p->top + p->height - 6 ? y - 14 : y + 24; /* training's curve runs above */
+    place_label(p, c, s, 3, &x, &y);
     gn_text_add(t, "<g stroke=\"#fff\" stroke-width=\"4\" paint-order=\"stroke\">");
-    text(t, x + (left ? 6 : -6), below, 12, left ? "end" : "start", INK, words);
+    text(t, x, y, 12, "start", INK, words);
     gn_text_add(t, "</g>\n");
 }
 
@@ -238,7 +273,7 @@ static void accuracy_panel(gn_text *t, const gn_curves *c)
     frame(t, &p);
     for (int k = 0; k < 3; k++)
         line(t, &p, c, &s[k]);
-    mark_best(t, &p, c, &s[1], &s[2]);
+    mark_best(t, &p, c, s);
     legend(t, &p, c, s, 3, true);
 }
 
