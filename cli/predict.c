@@ -93,12 +93,19 @@ static bool flush_waiting(job *j)
     return status == GENET_OK;
 }
 
+static bool no_memory(job *j)
+{
+    fprintf(stderr, "genet predict: not enough memory for a name\n");
+    j->failed++;
+    return false;
+}
+
 static bool classify(job *j, const char *path)
 {
     genet_picture *p = &j->waiting[j->count];
     char *name = strdup(path);
     if (!name)
-        return false;
+        return no_memory(j);
     *p = (genet_picture){.path = name, .best = j->best + (size_t)j->count * (size_t)j->top};
     return ++j->count < j->batch || flush_waiting(j);
 }
@@ -191,10 +198,12 @@ static bool predict_list(job *j)
     char *text = malloc(ROOM + 1);
     size_t length = 0;
     ssize_t n = 1;
-    bool go_on = text != NULL;
+    bool go_on = text || no_memory(j);
     while (go_on && n > 0) {
-        if (j->count && !more_to_read())
-            go_on = flush_waiting(j);
+        if (j->count && !more_to_read() && !flush_waiting(j)) {
+            go_on = false;
+            break;
+        }
         n = read(STDIN_FILENO, text + length, ROOM - length);
         if (n < 0 && errno == EINTR) {
             n = 1;
@@ -204,7 +213,7 @@ static bool predict_list(job *j)
             length += (size_t)n;
         if (n <= 0 && length) /* the last line need not end */
             text[length++] = '\n';
-        go_on = go_on && take_lines(j, text, &length);
+        go_on = take_lines(j, text, &length);
         if (length == ROOM) {
             fprintf(stderr, "genet predict: a line of standard input is longer than %d bytes: no file is called that\n", ROOM - 1);
             j->failed++;

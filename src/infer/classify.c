@@ -107,32 +107,6 @@ static int select_best(const genet_session *s, float *logits, genet_prediction *
     return found;
 }
 
-/* --- one picture ---------------------------------------------------------------------------------------------------------- */
-
-genet_status genet_session_classify(genet_session *session, const void *bytes, size_t size, genet_prediction *best, int top,
-                                    int *found, genet_error *err)
-{
-    genet_status status = GENET_OK;
-    gn_session *s = &session->session;
-    *found = 0;
-    GN_TRY(gn_prepare(session->scratch[0], bytes, size, &s->checkpoint.preprocess, NULL, 0, 0, 0, session->pixels, NULL, err));
-    GN_TRY(gn_session_run(s, session->pixels, 1, session->logits, err));
-    *found = select_best(session, session->logits, best, top);
-out:
-    return status;
-}
-
-genet_status genet_session_classify_file(genet_session *session, const char *path, genet_prediction *best, int top,
-                                         int *found, genet_error *err)
-{
-    genet_picture picture = {.path = path, .best = best};
-    genet_status status = genet_session_classify_many(session, &picture, 1, top, err);
-    *found = picture.found;
-    return status != GENET_OK                ? status
-           : picture.status == GENET_OK      ? GENET_OK
-                                             : gn_fail(err, picture.status, "%s", picture.error.text);
-}
-
 /* --- many ----------------------------------------------------------------------------------------------------------------- */
 
 typedef struct batch {
@@ -207,4 +181,27 @@ genet_status genet_session_classify_many(genet_session *session, genet_picture *
         status = classify_batch(session, pictures + done, n, top, err);
     }
     return status;
+}
+
+/* --- one ------------------------------------------------------------------------------------------------------------------ */
+
+static genet_status classify_one(genet_session *session, genet_picture picture, int top, int *found, genet_error *err)
+{
+    genet_status status = genet_session_classify_many(session, &picture, 1, top, err);
+    *found = picture.found;
+    if (status == GENET_OK && picture.status != GENET_OK)
+        status = gn_fail(err, picture.status, "%s", picture.error.text);
+    return status;
+}
+
+genet_status genet_session_classify(genet_session *session, const void *bytes, size_t size, genet_prediction *best, int top,
+                                    int *found, genet_error *err)
+{
+    return classify_one(session, (genet_picture){.bytes = bytes ? bytes : "", .size = bytes ? size : 0, .best = best}, top, found, err);
+}
+
+genet_status genet_session_classify_file(genet_session *session, const char *path, genet_prediction *best, int top,
+                                         int *found, genet_error *err)
+{
+    return classify_one(session, (genet_picture){.path = path, .best = best}, top, found, err);
 }
