@@ -208,10 +208,8 @@ static float *pack_gather(const gn_job *j, const float *w, map m, int me, int al
 {
     float *packed = j->shared;
     range mine = share(w ? row_length(m.c) : 0, GN_ROW_UNIT, me, all);
-    for (int64_t c0 = mine.begin; c0 < mine.end; c0 += GN_ROW_UNIT)
-        for (int64_t p = 0; p < m.pixels; p++)
-            for (int64_t c = c0; c < c0 + GN_ROW_UNIT; c++)
-                packed[p * row_length(m.c) + c] = c < m.c ? w[c * m.pixels + p] : 0;
+    if (w && mine.begin < mine.end)
+        gather_tile(w, m, 0, m.pixels, mine, packed);
     return w ? packed : NULL;
 }
 

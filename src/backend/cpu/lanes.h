@@ -167,6 +167,35 @@ static INLINE void row_put(float *row, int64_t c, vec v)
     *(vec *)(void *)(row + c) = v;
 }
 
+/* LANES vectors as rows of a square, exchanged with its columns: log2(LANES) rounds that swap halves of ever larger blocks. */
+static INLINE void transpose(vec v[LANES])
+{
+#if defined __GNUC__ && !defined __clang__
+#pragma GCC unroll 4
+    for (int s = 1; s < LANES; s *= 2) {
+        ivec low, high;
+        for (int l = 0; l < LANES; l++) {
+            low[l] = l & s ? LANES + l - s : l;
+            high[l] = l & s ? LANES + l : l + s;
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < LANES; i++)
+            if (!(i & s)) {
+                vec a = v[i], b = v[i + s];
+                v[i] = __builtin_shuffle(a, b, low);
+                v[i + s] = __builtin_shuffle(a, b, high);
+            }
+    }
+#else
+    for (int i = 0; i < LANES; i++)
+        for (int l = 0; l < i; l++) {
+            float a = v[i][l];
+            v[i][l] = v[l][i];
+            v[l][i] = a;
+        }
+#endif
+}
+
 /* The statement for every vector of channels begin..end-1, with c its first channel and n its number of lanes, a constant
  * but for the last. */
 #define EACH_VECTOR(c, n, begin, end, ...)                                                                            \

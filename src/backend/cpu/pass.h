@@ -116,6 +116,39 @@ static inline void flush(float *tile, double *sum, int64_t begin, int64_t end)
     }
 }
 
+/* A gather kernel w(C,1,H,W) at pixels p0.. -> tile (pixels,row_length(C)) for channels of a share that begins at a multiple
+ * of GN_ROW_UNIT; zeros behind C. */
+static inline void gather_tile(const float *w, map m, int64_t p0, int64_t pixels, range channels, float *tile)
+{
+    const int64_t length = row_length(m.c), end = row_length(channels.end);
+    for (int64_t c = channels.begin; c < end; c += LANES)
+        for (int64_t p = 0; p < pixels; p += LANES) {
+            vec v[LANES] = {{0}};
+            const int count = (int)(pixels - p < LANES ? pixels - p : LANES);
+            for (int i = 0; i < LANES && c + i < m.c; i++)
+                v[i] = load_f(w + (c + i) * m.pixels + p0 + p, count);
+            transpose(v);
+            for (int i = 0; i < count; i++)
+                row_put(tile + (p + i) * length, c, v[i]);
+        }
+}
+
+/* And back, for the kernel's gradient. */
+static inline void scatter_tile(float *dw, map m, int64_t p0, int64_t pixels, range channels, const float *tile)
+{
+    const int64_t length = row_length(m.c);
+    for (int64_t c = channels.begin; c < channels.end; c += LANES)
+        for (int64_t p = 0; p < pixels; p += LANES) {
+            vec v[LANES] = {{0}};
+            const int count = (int)(pixels - p < LANES ? pixels - p : LANES);
+            for (int i = 0; i < count; i++)
+                v[i] = row_get(tile + (p + i) * length, c);
+            transpose(v);
+            for (int i = 0; i < LANES && c + i < channels.end; i++)
+                store_f(dw + (c + i) * m.pixels + p0 + p, v[i], count);
+        }
+}
+
 /* Padded copies of the rows of stats at rows first..first+3. */
 typedef struct stats_rows {
     const float *mean, *var, *a, *b;

@@ -327,21 +327,6 @@ static void image_rows(const gn_job *j, const dx_pass *k, float *gate, float *th
     }
 }
 
-/* w(C,1,H,W), pixels p0.. -> tile (pixels,row_length); zeros behind C. */
-static void load_tile(const float *w, map m, int64_t p0, int64_t pixels, range channels, float *tile)
-{
-    for (int64_t c = channels.begin; c < row_length(channels.end); c++)
-        for (int64_t p = 0; p < pixels; p++)
-            tile[p * row_length(m.c) + c] = c < m.c ? w[c * m.pixels + p0 + p] : 0;
-}
-
-static void store_tile(float *dw, map m, int64_t p0, int64_t pixels, range channels, const float *tile)
-{
-    for (int64_t c = channels.begin; c < channels.end; c++)
-        for (int64_t p = 0; p < pixels; p++)
-            dw[c * m.pixels + p0 + p] = tile[p * row_length(m.c) + c];
-}
-
 /* The images inside a tile of pixels: w is read and dw is complete once for all of them. */
 static void dx_share(const gn_job *j, dx_pass *k, map m, range pixels, range channels, int me, int what)
 {
@@ -359,7 +344,7 @@ static void dx_share(const gn_job *j, dx_pass *k, map m, range pixels, range cha
     for (int64_t p = pixels.begin; p < pixels.end; p += step) {
         int64_t count = pixels.end - p < step ? pixels.end - p : step;
         if (what & KERNEL_W)
-            load_tile(j->in[5], m, p, count, channels, tiles);
+            gather_tile(j->in[5], m, p, count, channels, tiles);
         if (what & KERNEL_DW)
             memset(dw_tile, 0, (size_t)(count * k->length) * sizeof *dw_tile);
         for (int64_t n = 0; n < m.n; n++) {
@@ -367,7 +352,7 @@ static void dx_share(const gn_job *j, dx_pass *k, map m, range pixels, range cha
             dx_any(k, n * m.pixels + p, count, channels, what);
         }
         if (what & KERNEL_DW)
-            store_tile(j->out[1], m, p, count, channels, dw_tile);
+            scatter_tile(j->out[1], m, p, count, channels, dw_tile);
     }
 }
 
