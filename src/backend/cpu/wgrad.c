@@ -33,11 +33,7 @@ enum { CT = 6, VECTORS = 2 };
 enum {
     KT = LANES * VECTORS,
     TILE = CT * KT,
-#ifndef BP
-#define BP 256
-#endif
-    BLOCK_PIXELS = BP,         /* a dy panel of 16 KiB (AVX2) and an x panel of 6 KiB lie in the first-level cache */
-    BLOCK_PIXELS_STRIDED = 128, /* taps of a strided window: the x panel is four times the pixels */
+    BLOCK_PIXELS = 128, /* a dy panel of 8 KiB (AVX2) and an x panel of 3 KiB, 12 of a strided window, lie in the first-level cache */
     GROUP_FLOATS = 2 << 20,     /* sums of all groups together: what a last-level cache may hold beside the maps */
     PANELS_BYTES = 128 << 10,   /* x panels that are used again for every k panel: a part of a second-level cache */
 };
@@ -89,19 +85,19 @@ static void share_out(cut *u, const gn_conv_shape *g, int all)
 static cut cut_of(const gn_conv_shape *g, int all)
 {
     cut u = {.merged = g->c < CT, .pointwise = g->r == 1 && g->s == 1};
-    const int64_t step = u.pointwise ? 1 : g->stride, pixels = step > 1 ? BLOCK_PIXELS_STRIDED : BLOCK_PIXELS;
+    const int64_t step = u.pointwise ? 1 : g->stride;
     const int64_t width = u.merged ? g->c : CT; /* of a packed pixel */
     u.taps_r = g->r;
     u.taps_s = u.merged ? 1 : g->s;
     u.c_count = u.merged ? g->s * g->c : g->c;
     u.c_panels = ceiling(u.c_count, CT);
     u.k_panels = ceiling(g->k, KT);
-    u.row_blocks = ceiling(g->p, least(g->p, pixels / g->q < 1 ? 1 : pixels / g->q));
+    u.row_blocks = ceiling(g->p, least(g->p, BLOCK_PIXELS / g->q < 1 ? 1 : BLOCK_PIXELS / g->q));
     u.rows = ceiling(g->p, u.row_blocks);
     u.row_blocks = ceiling(g->p, u.rows);
     u.sum_floats = u.k_panels * u.c_panels * u.taps_r * u.taps_s * TILE;
     share_out(&u, g, all);
-    const int64_t own = ceiling(g->n, u.groups), most = pixels / (g->p * g->q);
+    const int64_t own = ceiling(g->n, u.groups), most = BLOCK_PIXELS / (g->p * g->q);
     u.images = u.row_blocks > 1 || most < 2 ? 1 : ceiling(own, ceiling(own, most));
     u.span_h = (u.rows - 1) * step + g->r;
     u.span_w = (g->q - 1) * step + g->s;

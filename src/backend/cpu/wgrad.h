@@ -19,6 +19,9 @@ typedef struct gn_wgrad {
                 int all);
 } gn_wgrad;
 
-/* "avx2", "avx512" (the kernels' instruction set); NULL where there is none: the build has none, or it is another set. */
+/* Of an instruction set that this CPU has been found to run (gn_kernels_find); NULL for a set without one. */
 const gn_wgrad *gn_wgrad_find(const char *isa);
+
+/* True where the own weight gradient is faster than oneDNN's that uses vectors of onednn_bits (gn_onednn_vector_bits). */
+bool gn_wgrad_wins(const gn_wgrad *own, const gn_conv_shape *shape, int onednn_bits);
 #endif
