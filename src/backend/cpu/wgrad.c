@@ -224,19 +224,47 @@ static void outer(const float *x, const float *dy, float *sum, bool fresh, const
             ((vec *)sum)[c * VECTORS + v] = acc[c][v];
 }
 
+/* What the next block will pack, asked for in parts while this one is computed. */
+typedef struct ahead {
+    const char *x, *dy;
+    int64_t x_bytes, dy_bytes; /* 0: nothing */
+} ahead;
+
+static void fetch(const char *from, int64_t bytes, int64_t part, int64_t parts)
+{
+    for (int64_t i = bytes * part / parts / 64; i < bytes * (part + 1) / parts / 64; i++)
+        __builtin_prefetch(from + i * 64, 0, 2);
+}
+
 /* All taps of all panels of one packed block; sums and dy begin at the member's first k panel. */
-static void products(const cut *u, const float *x, const float *dy, float *sums, bool fresh, int64_t k_panels, const walk *w)
+static void products(const cut *u, const float *x, const float *dy, float *sums, bool fresh, int64_t k_panels, const walk *w,
+                     const ahead *next)
 {
     const int64_t taps = u->taps_r * u->taps_s;
+    int64_t part = 0;
     const int64_t together = u->merged ? u->c_panels : 1 + PANELS_BYTES / (u->panel * (int64_t)sizeof(float));
     for (int64_t c0 = 0; c0 < u->c_panels; c0 += together)
         for (int64_t k = 0; k < k_panels; k++)
             for (int64_t c = c0; c < least(c0 + together, u->c_panels); c++) {
                 float *sum = sums + (k * u->c_panels + c) * taps * TILE;
+                fetch(next->x, next->x_bytes, part, k_panels * u->c_panels);
+                fetch(next->dy, next->dy_bytes, part++, k_panels * u->c_panels);
                 for (int64_t tap = 0; tap < taps; tap++, sum += TILE)
                     outer(x + c * u->panel + tap / u->taps_s * u->tap_row + tap % u->taps_s * CT, dy + k * u->dy_panel, sum, fresh,
                           w);
             }
+}
+
+/* Of the block that starts with unit; its windows' rows in x may overlap those of the block before. */
+static ahead look_ahead(const gn_conv_shape *g, const cut *u, const float *x, const float *dy, int64_t unit, int64_t end)
+{
+    const int64_t n = unit / u->row_blocks, p = unit % u->row_blocks * u->rows, rows = least(u->rows, g->p - p);
+    const int64_t images = least(u->images, end - unit), h = p * g->stride, row = g->w * g->c * (int64_t)sizeof(float);
+    if (images < 1)
+        return (ahead){0};
+    return (ahead){(const char *)x + (n * g->h + h) * row, (const char *)(dy + (n * g->p + p) * g->q * g->k),
+                   images > 1 ? images * g->h * row : least(rows * g->stride, g->h - h) * row,
+                   images * rows * g->q * g->k * (int64_t)sizeof(float)};
 }
 
 /* Phase 0: the sums of one thread's group and k panels, block by block. */
@@ -258,7 +286,8 @@ static void sum_up(const gn_conv_shape *g, const cut *u, const float *x, const f
         for (int64_t i = 0; i < images; i++)
             pack_x(g, u, x, n + i, p, rows, xp + i * u->image);
         pack_dy(g, u, dy + (n * g->p + p) * g->q * g->k, pixels, k0, k1, dyp);
-        products(u, xp, dyp, sums, fresh, k1 - k0, u->pointwise ? &dense : &window);
+        const ahead next = look_ahead(g, u, x, dy, unit + images, end);
+        products(u, xp, dyp, sums, fresh, k1 - k0, u->pointwise ? &dense : &window, &next);
     }
     if (fresh)
         memset(sums, 0, (size_t)((k1 - k0) * (u->sum_floats / u->k_panels)) * sizeof(float));
