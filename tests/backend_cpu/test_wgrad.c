@@ -231,6 +231,32 @@ static void choices(void **state)
     }
 }
 
+/* A few points of the rule, so that it does not change unnoticed; where oneDNN has wider vectors it stays. */
+static void rule(void **state)
+{
+    static const struct { const char *isa; shape s; int bits; bool own; } points[] = {
+        {"avx2", {32, 56, 56, 64, 64, {3, 3, 1, {1, 1, 1, 1}}}, 256, true},
+        {"avx2", {32, 56, 56, 64, 64, {3, 3, 1, {1, 1, 1, 1}}}, 512, false},
+        {"avx2", {32, 56, 56, 256, 64, {1, 1, 1, {0}}}, 256, false},
+        {"avx2", {2, 7, 7, 512, 2048, {1, 1, 1, {0}}}, 256, false},
+        {"avx2", {32, 224, 224, 3, 64, {7, 7, 2, {3, 3, 3, 3}}}, 256, true},
+        {"avx512", {32, 56, 56, 64, 64, {1, 1, 1, {0}}}, 512, true},
+        {"avx512", {32, 56, 56, 64, 64, {1, 1, 1, {0}}}, 256, true},
+        {"avx512", {2, 7, 7, 512, 512, {3, 3, 1, {1, 1, 1, 1}}}, 512, false},
+        {"avx512", {16, 16, 16, 8, 8, {3, 3, 1, {1, 1, 1, 1}}}, 512, false},
+    };
+    (void)state;
+    for (int i = 0; i < COUNT(points); i++) {
+        const gn_wgrad *own = gn_wgrad_find(points[i].isa);
+        const gn_conv_shape g = conv_shape(&points[i].s);
+        if (!own) /* another kind of CPU */
+            skip();
+        if (gn_wgrad_wins(own, &g, points[i].bits) != points[i].own)
+            fail_msg("point %d of the rule has changed", i);
+    }
+    assert_null(gn_wgrad_find("sse4"));
+}
+
 static void refusals(void **state)
 {
     genet_error err;
@@ -250,7 +276,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(avx2_edges),         cmocka_unit_test(avx512_edges), cmocka_unit_test(avx2_real_shapes),
-        cmocka_unit_test(avx512_real_shapes), cmocka_unit_test(choices),      cmocka_unit_test(refusals),
+        cmocka_unit_test(avx512_real_shapes), cmocka_unit_test(choices),      cmocka_unit_test(rule),
+        cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests_name("the own weight gradient", tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The cpu backend: dense convolutions by oneDNN (onednn.c), their f32 weight gradients where they are faster (wgrad.h) and everything
- * else (kernels.h) by own kernels, all on the same OpenMP threads.
+ * The cpu backend: dense convolutions by oneDNN (onednn.c), all else by own kernels (kernels.h), and their f32 weight gradients too
+ * where those are faster (wgrad.h), all on the same OpenMP threads.
  *
  * Invariants: prepare makes every primitive and takes all memory; run takes none and, once warm, starts no thread. One
  * scratch slab serves all steps, since they run one after another. Weights are packed before every use in a plan that
