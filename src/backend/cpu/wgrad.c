@@ -107,6 +107,7 @@ static cut cut_of(const gn_conv_shape *g, int all)
     u.panel = u.merged ? CT : odd_lines(u.images * u.image);
     u.tap_row = u.span_w * width;
     u.dy_panel = odd_lines(u.images * u.rows * g->q * KT);
+    /* merged: the last panel reaches behind the last window, into sums that are not put out */
     u.x_floats = u.merged ? odd_lines(u.images * u.image + CT) : u.c_panels * u.panel;
     u.dy_floats = ceiling(u.k_panels, u.members) * u.dy_panel;
     return u;
@@ -268,7 +269,7 @@ static ahead look_ahead(const gn_conv_shape *g, const cut *u, const float *x, co
                    images * rows * g->q * g->k * (int64_t)sizeof(float)};
 }
 
-/* Phase 0: the sums of one thread's group and k panels, block by block. */
+/* Phase 0: the sums of one thread's group and k panels, block by block; every group has a block (share_out). */
 static void sum_up(const gn_conv_shape *g, const cut *u, const float *x, const float *dy, float *scratch, int me)
 {
     const int group = me / u->members, member = me % u->members;
@@ -276,8 +277,6 @@ static void sum_up(const gn_conv_shape *g, const cut *u, const float *x, const f
     const int64_t units = g->n * u->row_blocks, end = units * (group + 1) / u->groups; /* row blocks of all images */
     float *sums = scratch + group * u->sum_floats + k0 * (u->sum_floats / u->k_panels);
     float *xp = scratch + u->groups * u->sum_floats + me * (u->x_floats + u->dy_floats), *dyp = xp + u->x_floats;
-    if (u->merged) /* the last window's panel reaches beyond the packed rows */
-        memset(xp, 0, (size_t)u->x_floats * sizeof(float));
     bool fresh = true;
     for (int64_t unit = units * group / u->groups, images; unit < end; unit += images, fresh = false) {
         const int64_t n = unit / u->row_blocks, p = unit % u->row_blocks * u->rows, rows = least(u->rows, g->p - p);
@@ -290,8 +289,6 @@ static void sum_up(const gn_conv_shape *g, const cut *u, const float *x, const f
         const ahead next = look_ahead(g, u, x, dy, unit + images, end);
         products(u, xp, dyp, sums, fresh, k1 - k0, u->pointwise ? &dense : &window, &next);
     }
-    if (fresh)
-        memset(sums, 0, (size_t)((k1 - k0) * (u->sum_floats / u->k_panels)) * sizeof(float));
 }
 
 /* --- the result ----------------------------------------------------------------------------------------------------- */
