@@ -29,7 +29,7 @@ static int run(cli_call *call)
 }
 
 static const cli_example examples[] = {
-    {"genet bench limits", "what this machine can do: multiply-add peak, memory bandwidth, each layer's convolution"},
+    {"genet bench limits", "the machine's multiply-add peak and memory bandwidth; each layer's convolution, by implementation"},
     {"genet bench step --variant theta-plus --batch 32 --size 224",
      "a training step, by operation, against the convolutions alone"},
     {"genet bench infer --batch 1 --threads 2", "latency of one picture"},
@@ -44,7 +44,10 @@ const cli_command cli_bench = {
     .summary = "measure the training step, the loader, inference, or the machine",
     .description = "Prints the figure, the limit it is held against, their ratio, and where the time went. Figures "
                    "vary with the machine "
-                   "and with what else runs on it: compare only what was measured in one run.",
+                   "and with what else runs on it: compare only what was measured in one run.\n\n"
+                   "limits ends with every convolution of the network by itself: forward, data gradient and weight gradient, "
+                   "their rate and its share of the multiply-add peak. Where there are several implementations they take turns, "
+                   "and a star marks the one that training runs. With --isa the peak is that instruction set's.",
     .examples = examples,
     .example_count = sizeof examples / sizeof examples[0],
     .run = run,

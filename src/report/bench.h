@@ -50,6 +50,10 @@ typedef struct gn_bench_convolutions {
     double seconds[3], macs[3];
 } gn_bench_convolutions;
 genet_status gn_bench_convolve(gn_bench_convolutions *c, gn_bench_net *n, genet_error *err);
+/* 0, 1, 2 for a step of these, else -1. */
+int gn_bench_part(gn_op op);
+/* bench_layers.c: the same, every distinct layer by each implementation, against `peak` FLOP/s. isa: the settings'. */
+genet_status gn_bench_layers(gn_bench_report *r, const gn_bench_net *n, const char *isa, double peak, genet_error *err);
 genet_status gn_bench_limits(gn_bench_report *r, const gn_settings *s, genet_error *err);
 /* bench_loader.c */
 genet_status gn_bench_loader(gn_bench_report *r, const gn_settings *s, genet_error *err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the machine could do at most: its multiply-add peak, its memory bandwidth, and the network's convolutions each
- * called alone. A training step cannot be faster than the last. */
+ * called alone. A training step cannot be faster than the last. bench_layers.c has them layer by layer. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +14,7 @@
 
 #define MAX_THREADS 1024
 #define BLOCK ((size_t)64 << 20) /* bytes a thread reads: far beyond its cache */
-#define ROUNDS 5
+#define ROUNDS 40 /* short ones: beside other programs some are undisturbed */
 #define LEAST_PASSES 5
 #define MOST_PASSES 50
 #define PASS_SECONDS 5.0
@@ -89,18 +89,21 @@ static double flops_plain(int64_t rounds, float *sink)
     return (double)rounds * 16 * 2;
 }
 
-static flops_function *best_flops(const char **name)
+/* Of the widest set that this CPU has and that isa ("": no matter) allows. */
+static flops_function *best_flops(const char *isa, const char **name)
 {
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f")) {
+    if (__builtin_cpu_supports("avx512f") && (!*isa || !strcmp(isa, "avx512"))) {
         *name = "avx512 fma";
         return flops_avx512;
     }
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && strcmp(isa, "sse4")) {
         *name = "avx2 fma";
         return flops_avx2;
     }
+#else
+    (void)isa;
 #endif
     *name = "plain C";
     return flops_plain;
@@ -162,7 +165,7 @@ typedef struct machine {
 
 static genet_status measure_peak(flops_function *flops, worker *w, int threads, double *peak, genet_error *err)
 {
-    const int64_t rounds = 20 * 1000 * 1000;
+    const int64_t rounds = 2 * 1000 * 1000;
     double seconds, operations = flops(1, &w[0].sink) * (double)rounds;
     for (int i = 0; i < threads; i++)
         w[i] = (worker){.flops = flops, .rounds = rounds};
@@ -180,14 +183,14 @@ static bool has_bf16(void)
 #endif
 }
 
-static genet_status measure_machine(machine *m, int threads, genet_error *err)
+static genet_status measure_machine(machine *m, const char *isa, int threads, genet_error *err)
 {
     genet_status status = GENET_OK;
     double seconds;
     worker *w = gn_calloc((size_t)threads, sizeof *w);
     if (!w)
         return gn_fail_memory(err, (size_t)threads * sizeof *w, "threads");
-    flops_function *flops = best_flops(&m->kernel);
+    flops_function *flops = best_flops(isa, &m->kernel);
     GN_TRY(measure_peak(flops, w, 1, &m->peak_one, err));
     GN_TRY(measure_peak(flops, w, threads, &m->peak_all, err));
 #if defined(__x86_64__)
@@ -220,7 +223,7 @@ out:
 
 /* --- convolutions alone --------------------------------------------------------------------------------------------------------- */
 
-static int part_of(gn_op op)
+int gn_bench_part(gn_op op)
 {
     return op == GN_OP_CONV ? 0 : op == GN_OP_CONV_DX ? 1 : op == GN_OP_CONV_DW ? 2 : -1;
 }
@@ -237,7 +240,7 @@ genet_status gn_bench_convolve(gn_bench_convolutions *c, gn_bench_net *n, genet_
     GN_TRY(gn_exec_run(n->exec, GN_FORWARD | GN_BACKWARD, err)); /* operands hold real values */
     for (int pass = 0; pass < LEAST_PASSES || (pass < MOST_PASSES && gn_now() - start < PASS_SECONDS); pass++)
         for (int i = 0; i < p->step_count; i++) {
-            if (part_of(p->steps[i].op) < 0)
+            if (gn_bench_part(p->steps[i].op) < 0)
                 continue;
             double before = gn_now();
             GN_TRY(gn_exec_run_step(n->exec, i, err));
@@ -246,7 +249,7 @@ genet_status gn_bench_convolve(gn_bench_convolutions *c, gn_bench_net *n, genet_
                 best[i] = seconds;
         }
     for (int i = 0; i < p->step_count; i++) {
-        int part = part_of(p->steps[i].op);
+        int part = gn_bench_part(p->steps[i].op);
         if (part < 0)
             continue;
         c->seconds[part] += best[i];
@@ -299,12 +302,14 @@ genet_status gn_bench_limits(gn_bench_report *r, const gn_settings *s, genet_err
     gn_bench_convolutions c;
     int threads = gn_thread_count(s->threads);
     threads = threads > MAX_THREADS ? MAX_THREADS : threads;
-    GN_TRY(measure_machine(&m, threads, err));
+    GN_TRY(measure_machine(&m, s->isa ? s->isa : "", threads, err));
     put_machine(r, &m, threads);
     GN_TRY(gn_bench_net_open(&n, s, (int)s->batch, true, err));
     gn_bench_describe(r, &n);
     GN_TRY(gn_bench_convolve(&c, &n, err));
-    put_convolutions(r, &c, n.map_type == GN_BF16 && m.peak_bf16 > 0 ? m.peak_bf16 : m.peak_all, n.batch);
+    const double peak = n.map_type == GN_BF16 && m.peak_bf16 > 0 ? m.peak_bf16 : m.peak_all;
+    put_convolutions(r, &c, peak, n.batch);
+    GN_TRY(gn_bench_layers(r, &n, s->isa, peak, err));
 out:
     gn_bench_net_close(&n);
     return status;

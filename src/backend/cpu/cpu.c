@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The cpu backend: dense convolutions by oneDNN (onednn.c), everything else by own kernels (kernels.h), both on the same
- * OpenMP threads.
+ * The cpu backend: dense convolutions by oneDNN (onednn.c), all else by own kernels (kernels.h), and their f32 weight gradients too
+ * where those are faster (wgrad.h), all on the same OpenMP threads.
  *
  * Invariants: prepare makes every primitive and takes all memory; run takes none and, once warm, starts no thread. One
  * scratch slab serves all steps, since they run one after another. Weights are packed before every use in a plan that
@@ -10,19 +10,23 @@
 #include <string.h>
 
 #include "backend/cpu/kernels.h"
-#include "backend/cpu/onednn.h"
+#include "backend/cpu/wgrad.h"
 #include "base/mem.h"
 
 typedef struct device {
     int threads;
     const gn_kernels *f32, *bf16;
+    const gn_wgrad *wgrad; /* NULL: none of this instruction set */
+    gn_wgrad_choice wgrad_choice;
     gn_onednn *onednn;
 } device;
 
 typedef struct prepared_step {
-    gn_kernel *kernel; /* NULL: conv */
+    gn_kernel *kernel; /* NULL: conv or wgrad */
     int phases, threads;
     gn_conv *conv;
+    const gn_wgrad *wgrad;
+    gn_conv_shape shape; /* wgrad's */
     bool stale;        /* packed weights have to be made again */
     size_t packed_at;  /* in the slab of packed weights, where the plan does not train */
     gn_job job;
@@ -67,11 +71,16 @@ static genet_status open_device(void **out, const gn_backend_options *options, g
         status = gn_fail(err, GENET_USAGE, "threads %d; it must be 1 or more", options->threads);
     else if (!d->f32 || !d->bf16)
         status = isa ? GENET_USAGE : GENET_UNSUPPORTED;
+    else if (options->wgrad == GN_WGRAD_OWN && !gn_wgrad_find(d->f32->isa))
+        status = gn_fail(err, GENET_UNSUPPORTED, "there is no own weight gradient for %s, only oneDNN's", d->f32->isa);
     else
         status = gn_onednn_open(&d->onednn, err);
     if (status != GENET_OK) {
         close_device(d);
         d = NULL;
+    } else {
+        d->wgrad = gn_wgrad_find(d->f32->isa);
+        d->wgrad_choice = options->wgrad;
     }
     *out = d;
     return status;
@@ -177,11 +186,36 @@ static size_t aligned(size_t bytes)
     return (bytes + GN_SLAB_ALIGN - 1) / GN_SLAB_ALIGN * GN_SLAB_ALIGN;
 }
 
+static bool takes_own_wgrad(const device *d, const gn_conv_shape *g)
+{
+    if (!d->wgrad || g->bf16 || d->wgrad_choice == GN_WGRAD_ONEDNN)
+        return false;
+    return d->wgrad_choice == GN_WGRAD_OWN || gn_wgrad_wins(d->wgrad, g, gn_onednn_vector_bits());
+}
+
+static int64_t work_of(const gn_plan *p, const gn_step *s)
+{
+    return gn_step_bytes(p, s) + gn_step_macs(p, s) / 4;
+}
+
+static genet_status prepare_wgrad(prepared *p, prepared_step *k, const gn_step *s, const gn_conv_shape *g, size_t *scratch)
+{
+    k->wgrad = p->device->wgrad;
+    k->shape = *g;
+    k->threads = work_of(p->plan, s) < SMALL_WORK ? 1 : p->device->threads;
+    size_t bytes = aligned(k->wgrad->scratch_bytes(g, k->threads));
+    *scratch = bytes > *scratch ? bytes : *scratch;
+    snprintf(k->implementation, sizeof k->implementation, "own:%s", k->wgrad->isa);
+    return GENET_OK;
+}
+
 /* Creates the primitive of a convolution; *scratch grows to what it needs. */
 static genet_status prepare_conv(prepared *p, prepared_step *k, const gn_step *s, size_t *scratch, genet_error *err)
 {
     const gn_conv_kind kind = s->op == GN_OP_CONV ? GN_CONV_FORWARD : s->op == GN_OP_CONV_DX ? GN_CONV_DATA : GN_CONV_WEIGHTS;
     const gn_conv_shape g = conv_shape(p->plan, s);
+    if (kind == GN_CONV_WEIGHTS && takes_own_wgrad(p->device, &g))
+        return prepare_wgrad(p, k, s, &g, scratch);
     genet_status status = gn_conv_create(&k->conv, p->device->onednn, kind, &g, err);
     if (status != GENET_OK) {
         gn_error_prefix(err, "step %s of %s", gn_op_name(s->op), s->label);
@@ -198,11 +232,6 @@ static genet_status prepare_conv(prepared *p, prepared_step *k, const gn_step *s
     *scratch = bytes > *scratch ? bytes : *scratch;
     snprintf(k->implementation, sizeof k->implementation, "%s", gn_conv_implementation(k->conv));
     return GENET_OK;
-}
-
-static int64_t work_of(const gn_plan *p, const gn_step *s)
-{
-    return gn_step_bytes(p, s) + gn_step_macs(p, s) / 4;
 }
 
 /* Chooses the kernel of a step; *scratch grows to what it needs. */
@@ -236,6 +265,8 @@ static genet_status place(prepared *p, genet_error *err)
 {
     for (int i = 0; i < p->plan->step_count; i++) {
         prepared_step *k = &p->steps[i];
+        if (k->wgrad)
+            continue; /* at the beginning of the scratch */
         if (!k->conv) {
             k->job.shared = p->scratch;
             k->job.own = p->scratch + k->packed_at / sizeof(float);
@@ -339,6 +370,17 @@ static void run_kernel(const prepared_step *k)
     }
 }
 
+/* The shares are those of the threads prepared for, however many there are now. */
+static void run_wgrad(const prepared *p, const prepared_step *k, const float *x, const float *dy, float *dw)
+{
+#pragma omp parallel num_threads(k->threads)
+    for (int phase = 0; phase < GN_WGRAD_PHASES; phase++) {
+        for (int t = omp_get_thread_num(); t < k->threads; t += omp_get_num_threads())
+            k->wgrad->run(&k->shape, x, dy, dw, p->scratch, phase, t, k->threads);
+#pragma omp barrier
+    }
+}
+
 static genet_status run_conv(prepared *p, prepared_step *k, const gn_step *s, void *const *data, genet_error *err)
 {
     const bool forward = s->op == GN_OP_CONV, weights = s->op == GN_OP_CONV_DW;
@@ -365,6 +407,10 @@ static genet_status run(void *p_, int number, void *const *data, genet_error *er
     prepared_step *k = &p->steps[number];
     if (k->conv)
         return run_conv(p, k, s, data, err);
+    if (k->wgrad) {
+        run_wgrad(p, k, data[s->in[0]], data[s->in[1]], data[s->out[0]]);
+        return GENET_OK;
+    }
     for (int i = 0; i < GN_MAX_IN; i++)
         k->job.in[i] = s->in[i] < 0 ? NULL : data[s->in[i]];
     for (int i = 0; i < GN_MAX_OUT; i++)

@@ -209,6 +209,13 @@ bool gn_onednn_has_bf16(void)
     return isa >= (int)dnnl_cpu_isa_avx512_core_bf16;
 }
 
+int gn_onednn_vector_bits(void)
+{
+    /* The values are sets of bits: a set has those of the sets that it contains. */
+    const int isa = (int)dnnl_get_effective_cpu_isa(), avx512 = (int)dnnl_cpu_isa_avx512_core, avx2 = (int)dnnl_cpu_isa_avx2;
+    return (isa & avx512) == avx512 ? 512 : (isa & avx2) == avx2 ? 256 : 128;
+}
+
 /* --- one convolution --------------------------------------------------------------------------------------------------- */
 
 struct gn_conv {

@@ -17,6 +17,8 @@ void gn_onednn_close(gn_onednn *o);
 const char *gn_onednn_version(const gn_onednn *o);
 /* True where oneDNN will use AVX-512 BF16 instructions or AMX (it may be held back by its own settings). */
 bool gn_onednn_has_bf16(void);
+/* Bits of the vectors that it will use (likewise): 128, 256, 512. */
+int gn_onednn_vector_bits(void);
 
 typedef enum gn_conv_kind { GN_CONV_FORWARD, GN_CONV_DATA, GN_CONV_WEIGHTS } gn_conv_kind;
 
