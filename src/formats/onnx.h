@@ -4,6 +4,7 @@
 #ifndef GN_FORMATS_ONNX_H
 #define GN_FORMATS_ONNX_H
 #include "formats/checkpoint.h"
+#include "model/folded.h"
 
 typedef struct gn_onnx_options {
     bool keep_norms; /* batch norms stay nodes of their own; else they are folded into the convolutions */
@@ -13,6 +14,11 @@ typedef struct gn_onnx_options {
 /* Opset 17. Atomic; *bytes (may be NULL) is the size written. */
 genet_status gn_onnx_write(const gn_checkpoint *c, const gn_weights *weights, const gn_onnx_options *options, const char *path,
                            uint64_t *bytes, genet_error *err);
+
+/* An int8 network: QuantizeLinear and DequantizeLinear around its convolutions. c brings model, classes and preprocessing, no
+ * weights. keep_norms is refused. */
+genet_status gn_onnx_write_int8(const gn_checkpoint *c, const gn_folded *f, const gn_onnx_options *options, const char *path,
+                                uint64_t *bytes, genet_error *err);
 
 /* An ONNX file of the operators that gn_onnx_write emits, ready to run. */
 typedef struct gn_onnx gn_onnx;
