@@ -29,6 +29,10 @@ void gn_onnx_close(gn_onnx *m);
 bool gn_onnx_takes_pixels(const gn_onnx *m);
 void gn_onnx_input(const gn_onnx *m, int64_t dim[3]);
 int64_t gn_onnx_classes(const gn_onnx *m);
+/* Is called in every run with each map that a QuantizeLinear makes of uint8, in the order of the file, and may change its
+ * numbers (dim[0] x dim[1] x ... of them); a status other than GENET_OK ends the run. */
+typedef genet_status (*gn_onnx_watcher)(void *context, int rank, const int64_t *dim, unsigned char *numbers, genet_error *err);
+void gn_onnx_watch(gn_onnx *m, gn_onnx_watcher watcher, void *context); /* NULL: nobody */
 /* input: batch images of the declared type and shape; logits: (batch, classes). */
 genet_status gn_onnx_run(gn_onnx *m, const void *input, int batch, float *logits, genet_error *err);
 #endif

@@ -74,6 +74,12 @@ int64_t gn_onnx_classes(const gn_onnx *m)
     return m->classes;
 }
 
+void gn_onnx_watch(gn_onnx *m, gn_onnx_watcher watcher, void *context)
+{
+    m->watcher = watcher;
+    m->watcher_context = context;
+}
+
 genet_status gn_onnx_run(gn_onnx *m, const void *input, int batch, float *logits, genet_error *err)
 {
     gn_onnx_value *x = &m->values[0], *o = &m->values[m->output];

@@ -41,6 +41,8 @@ struct gn_onnx {
     int64_t classes;
     const char *path;
     const void *pixels; /* of a run in progress: the uint8 input */
+    gn_onnx_watcher watcher;
+    void *watcher_context;
 };
 
 /* One operator: checks its operands' shapes, sets the output's, and computes it. */

@@ -344,6 +344,8 @@ static genet_status run_quantize(gn_onnx *m, const gn_onnx_node *n, genet_error 
         v = v < low ? low : v > high ? high : v;
         m->values[n->out].bytes[i] = (unsigned char)(int)v;
     }
+    if (status == GENET_OK && m->watcher && !is_signed)
+        status = m->watcher(m->watcher_context, x->rank, x->dim, m->values[n->out].bytes, err);
     return status;
 }
 
