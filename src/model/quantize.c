@@ -54,8 +54,7 @@ static bool conv_of(char conv[64], const char *name, const char *leaf)
     return gn_quantized_conv(conv);
 }
 
-/* Number of the map that a convolution reads. */
-static int map_of(const gn_model_spec *spec, const char *conv)
+int gn_quantized_map_of(const gn_model_spec *spec, const char *conv)
 {
     int stage = 0, block = 0;
     const char *rest = in_block(conv, &stage, &block);
@@ -190,7 +189,7 @@ genet_status gn_quantize(gn_folded **quantized, const gn_folded *from, const flo
             memcpy(gn_weights_at(&q->weights, gn_weight_find(&q->table, w->name)), values, (size_t)w->count * sizeof *values);
             continue;
         }
-        quantize_conv(q, w, values, conv, fmaxf(input_scales[map_of(&from->spec, conv)], GN_INPUT_SCALE_LEAST),
+        quantize_conv(q, w, values, conv, fmaxf(input_scales[gn_quantized_map_of(&from->spec, conv)], GN_INPUT_SCALE_LEAST),
                       loss ? &loss[count] : &ignored);
         count++;
     }

@@ -25,6 +25,8 @@
 int gn_quantized_maps(const gn_model_spec *spec);
 /* Convolution that reads map i: "layer1.0.conv1", into name, returned. */
 const char *gn_quantized_map_name(char name[64], const gn_model_spec *spec, int i);
+/* Number of the map that a quantised convolution reads. */
+int gn_quantized_map_of(const gn_model_spec *spec, const char *conv);
 /* Whether this convolution of the folded network ("layer1.0.conv1") is one of those held in 8 bits. */
 bool gn_quantized_conv(const char *conv);
 
