@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * QuantizeLinear and DequantizeLinear of the interpreter, on graphs written here by hand: the values are those of the ONNX
- * specification (halves to the even neighbour, saturation, one scale or one for each index of an axis), and what a hostile
- * file may do to scales, zero points, types and axes is refused. */
+ * QuantizeLinear and DequantizeLinear of the interpreter, on graphs written here by hand and on one of another program: the
+ * values are those of the ONNX specification (halves to the even neighbour, saturation, one scale or one for each index of
+ * an axis), and what a hostile file may do to scales, zero points, types and axes is refused. */
 #include "formats/onnx.h"
 #include "formats/run_ref.h"
 #include "formats/wire.h"
@@ -189,6 +189,29 @@ static void initializers_are_dequantized(void **state)
     }
 }
 
+/* A graph that the onnx package wrote (convolution of dequantised weights, zero points of both types, an axis), and what ONNX
+ * Runtime 1.32 without optimisations makes of it: whole numbers less their zero point, times 0.1 and 0.3. */
+static void another_program_s_graph_gives_its_answer(void **state)
+{
+    (void)state;
+    static const int answer[32] = {-100, -97, -94, 127, 127, 127, 127, -99, -97, -94, 127, 127, 127, 127, -99, -96,
+                                   14, 65, 116, 70, 101, -30, -15, 21, 72, 123, 74, 105, -28, -13, 28, 79};
+    genet_error e;
+    gn_map map;
+    gn_onnx *m;
+    float x[VALUES], y[32];
+    for (int i = 0; i < VALUES; i++)
+        x[i] = (float)(i * 7 % 48) / 16 - 1;
+    MUST(gn_map_open(&map, "tests/fuzz/seeds/onnx/quantized.onnx", &e));
+    MUST(gn_onnx_open(&m, map.data, map.bytes, "quantized.onnx", &e));
+    assert_int_equal(gn_onnx_classes(m), 32);
+    MUST(gn_onnx_run(m, x, 1, y, &e));
+    for (int i = 0; i < 32; i++)
+        assert_true(y[i] == (float)answer[i] * (i < 16 ? 0.1f : 0.3f));
+    gn_onnx_close(m);
+    gn_map_close(&map);
+}
+
 /* --- what is refused -------------------------------------------------------------------------------------------------------- */
 
 typedef struct bad {
@@ -283,7 +306,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(halves_go_to_the_even_neighbour), cmocka_unit_test(an_axis_has_its_own_scales),
-        cmocka_unit_test(initializers_are_dequantized), cmocka_unit_test(hostile_grids_are_refused),
+        cmocka_unit_test(initializers_are_dequantized),
+        cmocka_unit_test(another_program_s_graph_gives_its_answer), cmocka_unit_test(hostile_grids_are_refused),
         cmocka_unit_test(hostile_graphs_are_refused)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     remove_scratch();
