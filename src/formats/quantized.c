@@ -84,15 +84,18 @@ genet_status gn_quantized_is(const char *path, bool *is, genet_error *err)
 {
     gn_map map = {0};
     gn_safetensors st = {0};
+    genet_error fault;
     *is = false;
     genet_status status = gn_map_open(&map, path, err);
     if (status != GENET_OK)
         return status;
-    if (map.bytes > 9 && map.data[8] == '{' && gn_safetensors_parse(&st, map.data, map.bytes, path, NULL) == GENET_OK)
+    bool may_be = map.bytes > 9 && map.data[8] == '{';
+    status = may_be ? gn_safetensors_parse(&st, map.data, map.bytes, path, &fault) : GENET_OK;
+    if (status == GENET_OK)
         *is = gn_safetensors_meta(&st, "genet.model") && gn_safetensors_meta(&st, KEY);
     gn_safetensors_close(&st);
     gn_map_close(&map);
-    return GENET_OK;
+    return status == GENET_MEMORY ? gn_fail(err, status, "%s", fault.text) : GENET_OK; /* other faults: it is none */
 }
 
 static genet_status check_tensors(const gn_folded *f, const gn_file_tensors *tensors, const char *path, genet_error *err)

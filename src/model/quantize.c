@@ -126,7 +126,7 @@ static float quantize_row(const float *w, int64_t n, float input_scale, float *o
         scale = (double)GN_SCALE_LEAST / (double)input_scale;
     for (int64_t i = 0; i < n; i++) {
         double q = fmin(fmax(rint((double)w[i] / scale), -MOST), MOST);
-        out[i] = (float)q;
+        out[i] = (float)(q + 0.0); /* no -0 */
         *lost += ((double)w[i] - q * scale) * ((double)w[i] - q * scale);
         *all += (double)w[i] * (double)w[i];
     }
