@@ -66,22 +66,23 @@ class Genet:
 def contenders(a):
     """genet first: the others are measured against it."""
     threads = ["--threads", str(a.threads)]
+    held = ["--isa", a.isa] if a.isa else []
     amp = "bf16" if a.type == "bf16" else "off"
     common = ["--variant", a.variant, "--batch", str(a.batch), "--size", str(a.size)]
     if a.work == "step":
         limits = {}
 
         def pick(answer):
-            limits.setdefault("alone", []).append(a.batch / answer["convolutions_seconds"])
+            limits.setdefault("alone", []).append(a.batch / answer["convolutions_median_seconds"])
             return answer["median_images_per_second"]
 
-        yield Genet("genet", pick, a.genet, "step", *common, "--amp", amp, *threads), limits
+        yield Genet("genet", pick, a.genet, "step", *common, "--amp", amp, *threads, *held), limits
         yield Peer("torch_step.py", *common, "--type", a.type, *threads), {}
         if not a.no_compile:
             yield Peer("torch_step.py", *common, "--type", a.type, "--compile", *threads), {}
     elif a.work == "infer":
         yield Genet("genet", lambda j: j["runs"][-1]["median_images_per_second"], a.genet, "infer", *common, "--amp", amp,
-                    *threads), {}
+                    *threads, *held), {}
         onnx = os.path.join(tempfile.mkdtemp(), "model.onnx")
         subprocess.run([a.genet, "export", "--model", a.model, "--check", "0", "--out", onnx], check=True,
                        stdout=subprocess.DEVNULL)
@@ -116,6 +117,8 @@ def main():
     p.add_argument("--size", type=int, default=224)
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--rounds", type=int, default=5)
+    p.add_argument("--isa", choices=["avx2"], help="hold genet, oneDNN, PyTorch (and OpenVINO, as far as it listens) to AVX2; "
+                   "ONNX Runtime cannot be held")
     p.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
     p.add_argument("--model", help="infer: a checkpoint of the same variant, exported for the peers")
     p.add_argument("--data", help="loader: class folders")
@@ -123,6 +126,8 @@ def main():
     a = p.parse_args()
     if a.work == "infer" and not a.model or a.work == "loader" and not a.data:
         p.error("infer needs --model, loader needs --data")
+    if a.isa:
+        os.environ.update(ONEDNN_MAX_CPU_ISA="AVX2", ATEN_CPU_CAPABILITY="avx2")
     runners = list(contenders(a))
     rates = [[] for _ in runners]
     for turn in range(a.rounds):
@@ -142,7 +147,7 @@ def main():
                   limits={k: v for k, v in os.environ.items() if k in ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")}, genet=version,
                   date=datetime.date.today().isoformat(), images_per_second=rows)
     name = "-".join(str(x) for x in ([a.work, a.size] if a.work == "loader" else [a.work, a.variant, a.type, a.batch]) +
-                    [result["isa"][-1].replace("_", "") if result["isa"] else platform.machine()])
+                    [a.isa or (result["isa"][-1].replace("_", "") if result["isa"] else platform.machine())])
     folder = HERE / "results"
     folder.mkdir(exist_ok=True)
     (folder / (name + ".json")).write_text(json.dumps(result, indent=1) + "\n")

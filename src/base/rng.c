@@ -64,12 +64,6 @@ uint32_t gn_rng_below(gn_rng *rng, uint32_t n)
     return (uint32_t)(product >> 32);
 }
 
-double gn_rng_normal(gn_rng *rng)
-{
-    double radius = sqrt(-2.0 * log1p(-gn_rng_double(rng)));
-    return radius * cos(6.283185307179586476925286766559 * gn_rng_double(rng));
-}
-
 /* Logarithm of a Gamma(a, 1) draw; in logarithms because for a small a the value itself underflows. */
 static double log_gamma_draw(gn_rng *rng, double a)
 {

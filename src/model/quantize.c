@@ -243,7 +243,7 @@ bool gn_quantized_sound(const gn_folded *f, const char **tensor, const char **wh
         if (conv_of(conv, w->name, "weight") && !all_whole(v, w->count))
             *why = "has values that are no whole numbers from -127 to 127";
         else if (conv_of(conv, w->name, "scale") && !all_within(v, w->count, GN_SCALE_LEAST, GN_SCALE_MOST))
-            *why = "has scales outside 1e-30 to 1e30";
+            *why = "has scales outside 1e-30 to 1e20";
         else if (conv_of(conv, w->name, "input_scale") && !all_within(v, 1, GN_INPUT_SCALE_LEAST, GN_INPUT_SCALE_MOST))
             *why = "is outside 1e-10 to 1e10";
         else if (conv_of(conv, w->name, "input_scale") && other_reader(f, conv) && *other_reader(f, conv) != *v)

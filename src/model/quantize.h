@@ -13,12 +13,12 @@
 #define GN_MODEL_QUANTIZE_H
 #include "model/folded.h"
 
-/* Scales are kept within these, so that neither a product of two nor a bias over a scale leaves f32. */
+/* Scales are kept within these, so that neither a product of two nor a quotient leaves f32. */
 #define GN_INPUT_SCALE_LEAST 1e-10f
 #define GN_INPUT_SCALE_MOST 1e10f
 #define GN_SCALE_LEAST 1e-30f
-#define GN_SCALE_MOST 1e30f
-#define GN_WEIGHT_MOST 1e20f /* magnitude of a weight that is to be quantised */
+#define GN_SCALE_MOST 1e20f
+#define GN_WEIGHT_MOST 1e10f /* magnitude of a weight that is to be quantised */
 
 /* The maps that such a network quantises: 3 a block, in the order of the network. 3*b: the input of block b (read by conv1
  * and down.conv), 3*b + 1: that of its conv2, 3*b + 2: that of its conv3. */

@@ -64,45 +64,79 @@ void gn_weights_copy(gn_weights *to, const gn_weights *from)
     copy(to->state, to->dtype, from->state, from->dtype, to->table->state_count);
 }
 
-/* One draw a weight, a function of (seed, name). torch: dense convolutions normal(0, sqrt(2/(K*R*S))) (fan out), depthwise
- * normal(0, sqrt(2/(R*S))), MLP and head and their biases uniform +-sqrt(1/fan_in). mindspore (seed-spec section 6):
- * convolutions uniform +-sqrt(6/fan_in), head normal(0, 0.01) cut at two sigma, biases 0. */
-static double draw(gn_rng *rng, const gn_weight *w, int64_t fan_in, gn_init init)
+/* How the values of one tensor are drawn. */
+typedef struct drawing {
+    enum { CONSTANT, UNIFORM, NORMAL, NORMAL_CUT } from; /* NORMAL_CUT: drawn again beyond two sigma */
+    double scale;                                        /* CONSTANT: the value; UNIFORM: +-scale; else sigma */
+} drawing;
+
+/* torch: dense convolutions normal(0, sqrt(2/(K*R*S))) (fan out), depthwise normal(0, sqrt(2/(R*S))), MLP and head and their
+ * biases uniform +-sqrt(1/fan_in). mindspore (seed-spec section 6): convolutions uniform +-sqrt(6/fan_in), head
+ * normal(0, 0.01) cut at two sigma, biases 0. */
+static drawing drawing_of(const gn_weight *w, int64_t fan_in, gn_init init)
 {
-    double window = (double)(w->dim[2] * w->dim[3]);
+    const bool torch = init == GN_INIT_TORCH;
+    const double window = (double)(w->dim[2] * w->dim[3]), narrow = sqrt(1.0 / (double)fan_in);
     switch (w->kind) {
     case GN_KIND_GAMMA:
     case GN_KIND_VAR:
-        return 1;
+        return (drawing){CONSTANT, 1};
     case GN_KIND_BETA:
     case GN_KIND_MEAN:
-        return 0;
+        return (drawing){CONSTANT, 0};
     case GN_KIND_BIAS:
-        return init == GN_INIT_MINDSPORE ? 0 : sqrt(1.0 / (double)fan_in) * (2 * gn_rng_double(rng) - 1);
+        return torch ? (drawing){UNIFORM, narrow} : (drawing){CONSTANT, 0};
     case GN_KIND_HEAD:
-        if (init == GN_INIT_MINDSPORE) {
-            double value;
-            do
-                value = gn_rng_normal(rng);
-            while (fabs(value) > 2);
-            return 0.01 * value;
-        }
-        /* fall through */
+        return torch ? (drawing){UNIFORM, narrow} : (drawing){NORMAL_CUT, 0.01};
     case GN_KIND_MLP:
-        if (init == GN_INIT_TORCH)
-            return sqrt(1.0 / (double)fan_in) * (2 * gn_rng_double(rng) - 1);
+        if (torch)
+            return (drawing){UNIFORM, narrow};
         break;
     default:
         break;
     }
-    if (init == GN_INIT_MINDSPORE)
-        return sqrt(6.0 / (double)fan_in) * (2 * gn_rng_double(rng) - 1);
-    double fan_out = w->kind == GN_KIND_DEPTHWISE ? window : (double)w->dim[0] * window;
-    return sqrt(2.0 / fan_out) * gn_rng_normal(rng);
+    if (!torch)
+        return (drawing){UNIFORM, sqrt(6.0 / (double)fan_in)};
+    return (drawing){NORMAL, sqrt(2.0 / (w->kind == GN_KIND_DEPTHWISE ? window : (double)w->dim[0] * window))};
+}
+
+static double draw_cut(gn_rng *rng)
+{
+    double value;
+    do
+        value = gn_rng_normal(rng);
+    while (fabs(value) > 2);
+    return value;
+}
+
+enum { CHUNK = 1024 };
+
+/* The next n <= CHUNK values of a tensor, as multiples of the scale. */
+static void draw(gn_rng *rng, const drawing *d, double value[CHUNK], size_t n)
+{
+    switch (d->from) {
+    case CONSTANT:
+        for (size_t i = 0; i < n; i++)
+            value[i] = 1;
+        break;
+    case UNIFORM:
+        gn_rng_doubles(rng, value, n);
+        for (size_t i = 0; i < n; i++)
+            value[i] = 2 * value[i] - 1;
+        break;
+    case NORMAL:
+        gn_rng_normals(rng, value, n);
+        break;
+    case NORMAL_CUT:
+        for (size_t i = 0; i < n; i++)
+            value[i] = draw_cut(rng);
+        break;
+    }
 }
 
 void gn_weights_init(gn_weights *w, gn_init init, bool zero_last_gamma, uint64_t seed)
 {
+    double value[CHUNK];
     int64_t fan_in = 1; /* a bias takes that of the weight before it */
     for (int i = 0; i < w->table->count; i++) {
         const gn_weight *item = &w->table->items[i];
@@ -110,8 +144,15 @@ void gn_weights_init(gn_weights *w, gn_init init, bool zero_last_gamma, uint64_t
             fan_in = item->count / item->dim[0];
         uint64_t name = gn_fnv1a(GN_FNV_START, item->name, strlen(item->name));
         gn_rng rng = gn_rng_make(seed, 0, name, GN_RNG_INIT);
+        drawing d = drawing_of(item, fan_in, init);
+        if (item->last_gamma && zero_last_gamma)
+            d = (drawing){CONSTANT, 0};
         void *at = gn_weights_at(w, i);
-        for (int64_t e = 0; e < item->count; e++)
-            put(at, w->dtype, e, item->last_gamma && zero_last_gamma ? 0 : draw(&rng, item, fan_in, init));
+        for (int64_t e = 0; e < item->count; e += CHUNK) {
+            int64_t n = item->count - e < CHUNK ? item->count - e : CHUNK;
+            draw(&rng, &d, value, (size_t)n);
+            for (int64_t j = 0; j < n; j++)
+                put(at, w->dtype, e + j, d.scale * value[j]);
+        }
     }
 }

@@ -120,6 +120,43 @@ static void normal_moments(void **state)
     assert_true(fabs(m4 / n - 3) < 5 * sqrt(96.0) / root);
 }
 
+/* Box-Muller by the mathematics library, and any way of asking: by one, by many, from the middle of a block. */
+static void normals_are_box_muller(void **state)
+{
+    (void)state;
+    enum { DRAWS = 20000 };
+    static double many[DRAWS];
+    gn_rng a = gn_rng_make(7, 1, 99, GN_RNG_INIT), b = a, c = a;
+    gn_rng_normals(&a, many, DRAWS);
+    for (int i = 0; i < DRAWS; i++) {
+        double radius = sqrt(-2 * log1p(-gn_rng_double(&b))), angle = 2 * acos(-1) * gn_rng_double(&b);
+        assert_true(fabs(many[i] - radius * cos(angle)) < 1e-12);
+        assert_true(many[i] == gn_rng_normal(&c));
+    }
+    assert_int_equal(gn_rng_u32(&a), gn_rng_u32(&b));
+    gn_rng_u32(&c);
+    gn_rng d = c;
+    gn_rng_normals(&c, many, 1000);
+    for (int i = 0; i < 1000; i++)
+        assert_true(many[i] == gn_rng_normal(&d));
+}
+
+static void doubles_are_the_same_stream(void **state)
+{
+    (void)state;
+    static double many[5003];
+    for (int skip = 0; skip < 3; skip++) {
+        gn_rng a = gn_rng_make(8, 0, 3, GN_RNG_INIT);
+        for (int i = 0; i < skip; i++)
+            gn_rng_u32(&a);
+        gn_rng b = a;
+        gn_rng_doubles(&a, many, 5003);
+        for (int i = 0; i < 5003; i++)
+            assert_true(many[i] == gn_rng_double(&b));
+        assert_int_equal(gn_rng_u32(&a), gn_rng_u32(&b));
+    }
+}
+
 static void beta_moments(void **state)
 {
     (void)state;
@@ -190,7 +227,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(philox_known_answers),   cmocka_unit_test(streams),        cmocka_unit_test(uniform_ranges),
-        cmocka_unit_test(below_is_even),          cmocka_unit_test(normal_moments), cmocka_unit_test(beta_moments),
+        cmocka_unit_test(below_is_even),          cmocka_unit_test(normal_moments),
+        cmocka_unit_test(normals_are_box_muller), cmocka_unit_test(doubles_are_the_same_stream), cmocka_unit_test(beta_moments),
         cmocka_unit_test(permute_is_a_bijection), cmocka_unit_test(permute_mixes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -76,9 +76,23 @@ static INLINE void store_f(float *p, vec v, int n)
         memcpy(p, &v, (size_t)n * sizeof *p);
 }
 
+/* gcc 12 makes two halves of these conversions, and single bytes of load_b's and store_b's. */
 static INLINE vec widen(hvec h)
 {
+#if GN_ISA_BITS == 512
+    return (vec)((uvec)_mm512_cvtepu16_epi32((__m256i)h) << 16);
+#else
     return (vec)(__builtin_convertvector(h, uvec) << 16);
+#endif
+}
+
+static INLINE hvec low_halves(uvec v)
+{
+#if GN_ISA_BITS == 512
+    return (hvec)_mm512_cvtepi32_epi16((__m512i)v);
+#else
+    return __builtin_convertvector(v, hvec);
+#endif
 }
 
 /* Nearest, ties to even; a NaN stays one. */
@@ -86,7 +100,7 @@ static INLINE hvec narrow(vec v)
 {
     uvec bits = (uvec)v, nan = (uvec)(v != v);
     uvec rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-    return __builtin_convertvector((rounded & ~nan) | ((bits >> 16 | 0x40) & nan), hvec);
+    return low_halves((rounded & ~nan) | ((bits >> 16 | 0x40) & nan));
 }
 
 static INLINE vec load_h(const uint16_t *p, int n)
@@ -119,15 +133,27 @@ static INLINE void store_h(uint16_t *p, vec v, int n)
 /* Bytes as integers, and back (the values fit). */
 static INLINE ivec load_b(const uint8_t *p, int n)
 {
-    bvec b = {0};
-    memcpy(&b, p, n >= LANES ? sizeof b : (size_t)n);
-    return __builtin_convertvector(b, ivec);
+    uint8_t b[16] = {0};
+    memcpy(b, p, n >= LANES ? LANES : (size_t)n);
+#if GN_ISA_BITS == 512
+    return (ivec)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)b));
+#elif GN_ISA_BITS == 256 && defined __FMA__
+    return (ivec)_mm256_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)b));
+#else
+    bvec v;
+    memcpy(&v, b, sizeof v);
+    return __builtin_convertvector(v, ivec);
+#endif
 }
 
 static INLINE void store_b(uint8_t *p, ivec v, int n)
 {
-    bvec b = __builtin_convertvector(v, bvec);
-    memcpy(p, &b, n >= LANES ? sizeof b : (size_t)n);
+#if GN_ISA_BITS == 512
+    const __m128i b = _mm512_cvtepi32_epi8((__m512i)v);
+#else
+    const bvec b = __builtin_convertvector(v, bvec);
+#endif
+    memcpy(p, &b, n >= LANES ? LANES : (size_t)n);
 }
 
 /* Rows of scratch memory are padded and aligned. */

@@ -22,7 +22,7 @@
 #undef OP
 void KERNEL(SGD)(const gn_sgd *g, int me, int all);
 
-enum { TILE = 32, BLOCK = 512 /* channels of a tile, so that rows stay in the first-level cache */ };
+enum { TILE = 128, BLOCK = 512 /* channels of a tile, so that rows stay in the first-level cache */ };
 
 /* A map (N,H,W,C), or a rank-2 tensor (N,C) as (N,1,1,C). pixels = H*W, count = N*H*W (the M of ops.def). */
 typedef struct map {

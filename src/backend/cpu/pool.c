@@ -124,18 +124,33 @@ void KERNEL(BN_POOL_SUMS)(const gn_job *j, int phase, int me, int all)
     }
 }
 
-/* Gradient that arrives at an input pixel from the windows that chose it. */
-static INLINE vec chosen(const map_t *d_o, const uint8_t *index, map out, int kernel, int stride, readers h, readers v, int64_t c,
-                         int n)
+/* The windows that see one input pixel: where their elements of do and index begin, and its position in each. */
+enum { MOST_READERS = 15 * 15 }; /* of the largest kernel at stride 1 */
+typedef struct reading {
+    int64_t offset[MOST_READERS];
+    int tap[MOST_READERS], count;
+} reading;
+
+static void list_readers(reading *list, const gn_attr *a, map out, readers h, readers v)
 {
-    vec d = {0};
+    list->count = 0;
     for (int64_t p = h.p0; p < h.p1; p++)
         for (int64_t q = v.p0; q < v.p1; q++) {
-            int64_t e = (p * out.w + q) * out.c + c;
-            int tap = (int)((h.at - p * stride) * kernel + (v.at - q * stride));
-            d += keep(load(d_o + e, n), load_b(index + e, n) == tap);
+            list->offset[list->count] = (p * out.w + q) * out.c;
+            list->tap[list->count++] = (int)((h.at - p * a->stride) * a->kernel + (v.at - q * a->stride));
         }
-    return d;
+}
+
+/* dy of one input pixel: the gradient of the windows that chose it, through the batch norm. */
+static INLINE void dx_pixel(const gradient_rows *g, const reading *list, int count, const map_t *d_o, const uint8_t *index,
+                            const map_t *y, map_t *dy, int64_t channels)
+{
+    EACH_VECTOR(c, n, 0, channels, {
+        vec d = {0};
+        for (int i = 0; i < count; i++)
+            d += keep(load(d_o + list->offset[i] + c, n), load_b(index + list->offset[i] + c, n) == list->tap[i]);
+        store(dy + c, gradient_at(g, d, load(y + c, n), c), n);
+    });
 }
 
 void KERNEL(BN_POOL_DX)(const gn_job *j, int phase, int me, int all)
@@ -143,21 +158,27 @@ void KERNEL(BN_POOL_DX)(const gn_job *j, int phase, int me, int all)
     const gn_attr *a = j->attr;
     const map out = map_of(j->tin[0]), in = map_of(j->tin[2]);
     const gradient_rows g = gradient_of(j, me, 0, j->in[3], j->in[4], in.c, in.count, a->eps);
-    const map_t *y = j->in[2];
-    map_t *dy = j->out[0];
     range mine = share(in.n * in.h, 1, me, all);
+    reading list;
     (void)phase;
     for (int64_t line = mine.begin; line < mine.end; line++) {
         readers h = readers_of(line % in.h, out.h, a->kernel, a->stride, a->pad[0]);
         int64_t image = line / in.h * out.pixels * out.c;
+        const map_t *d_o = (const map_t *)j->in[0] + image;
+        const uint8_t *index = (const uint8_t *)j->in[1] + image;
         for (int64_t x = 0; x < in.w; x++) {
-            readers v = readers_of(x, out.w, a->kernel, a->stride, a->pad[1]);
             int64_t e = (line * in.w + x) * in.c;
-            EACH_VECTOR(c, n, 0, in.c, {
-                vec d = chosen((const map_t *)j->in[0] + image, (const uint8_t *)j->in[1] + image, out, a->kernel, a->stride, h,
-                               v, c, n);
-                store(dy + e + c, gradient_at(&g, d, load(y + e + c, n), c), n);
-            });
+            const map_t *y = (const map_t *)j->in[2] + e;
+            map_t *dy = (map_t *)j->out[0] + e;
+            list_readers(&list, a, out, h, readers_of(x, out.w, a->kernel, a->stride, a->pad[1]));
+            if (list.count == 1)
+                dx_pixel(&g, &list, 1, d_o, index, y, dy, in.c);
+            else if (list.count == 2)
+                dx_pixel(&g, &list, 2, d_o, index, y, dy, in.c);
+            else if (list.count == 4)
+                dx_pixel(&g, &list, 4, d_o, index, y, dy, in.c);
+            else
+                dx_pixel(&g, &list, list.count, d_o, index, y, dy, in.c);
         }
     }
 }

@@ -252,34 +252,39 @@ typedef struct dx_pass {
 
 enum { DIRECT = 1, THROUGH = 2, KERNEL_W = 4, KERNEL_DW = 8, PROJECTS = 16 };
 
-static INLINE void dx_vector(const dx_pass *k, int64_t e, int64_t p, int64_t c, int n, int what)
+/* Channels c..c+n-1 of `count` pixels: from element e of the maps, pixel p of the tile. */
+static INLINE void dx_vector(const dx_pass *k, int64_t e, int64_t p, int64_t c, int n, int count, int what)
 {
-    vec y = load(k->y + e, n), d = {0};
-    vec sum = muladd(row_get(k->g.slope, c), y - row_get(k->g.s.mean, c), row_get(k->g.shift, c));
-    if (what & DIRECT) {
-        d = load(k->d + e, n);
-        sum = muladd(row_get(k->gate, c), d, sum);
+    const vec slope = row_get(k->g.slope, c), mean = row_get(k->g.s.mean, c), shift = row_get(k->g.shift, c);
+    const vec gate = row_get(k->gate, c), through = row_get(k->through, c), dq = row_get(k->dq, c);
+    const vec a = row_get(k->g.s.a, c), b = row_get(k->g.s.b, c);
+    for (int i = 0; i < count; i++, e += k->channels) {
+        vec y = load(k->y + e, n), d = {0}, sum = muladd(slope, y - mean, shift);
+        if (what & DIRECT) {
+            d = load(k->d + e, n);
+            sum = muladd(gate, d, sum);
+        }
+        if (what & KERNEL_W)
+            sum = muladd(through, row_get(k->w + (p + i) * k->length, c), sum);
+        else if (what & THROUGH)
+            sum += through;
+        if (what & KERNEL_DW) {
+            float *dw = k->dw + (p + i) * k->length;
+            row_put(dw, c, muladd(dq, muladd(a, y, b), row_get(dw, c)));
+        }
+        if (what & PROJECTS)
+            store(k->did + e, gradient_at(&k->ig, d, load(k->id + e, n), c), n);
+        store(k->dy + e, sum, n);
     }
-    if (what & KERNEL_W)
-        sum = muladd(row_get(k->through, c), row_get(k->w + p * k->length, c), sum);
-    else if (what & THROUGH)
-        sum += row_get(k->through, c);
-    if (what & KERNEL_DW) {
-        float *dw = k->dw + p * k->length;
-        vec u = muladd(row_get(k->g.s.a, c), y, row_get(k->g.s.b, c));
-        row_put(dw, c, muladd(row_get(k->dq, c), u, row_get(dw, c)));
-    }
-    if (what & PROJECTS) {
-        vec id = load(k->id + e, n);
-        store(k->did + e, gradient_at(&k->ig, d, id, c), n);
-    }
-    store(k->dy + e, sum, n);
 }
 
 static INLINE void dx_pixels(const dx_pass *k, int64_t from, int64_t pixels, range channels, int what)
 {
-    for (int64_t p = 0; p < pixels; p++)
-        EACH_VECTOR(c, n, channels.begin, channels.end, dx_vector(k, (from + p) * k->channels + c, p, c, n, what));
+    for (int64_t c0 = channels.begin; c0 < channels.end; c0 += BLOCK) {
+        int64_t c1 = c0 + BLOCK < channels.end ? c0 + BLOCK : channels.end;
+        EACH_FOUR(p, count, pixels,
+                  EACH_VECTOR(c, n, c0, c1, dx_vector(k, (from + p) * k->channels + c, p, c, n, count, what)));
+    }
 }
 
 static void dx_any(const dx_pass *k, int64_t from, int64_t pixels, range channels, int what)
