@@ -18,15 +18,17 @@ static double bias_room(int64_t row)
 }
 
 /* The scale in which a row is written, given its own. A bias beyond room (a row that training has all but switched off) gets
- * the least scale in which it fits: the row's numbers shrink with it, what they lose is below 2^-31*row*255 of the bias. */
-static double row_scale(const float *w, int64_t row, double scale, double bias)
+ * the least scale in which it fits: the row's numbers shrink with it, what they lose is below 2^-31*row*255 of the bias. So
+ * does a scale whose quotient by the input's step would be no full float. */
+static double row_scale(const float *w, int64_t row, double scale, double bias, double step)
 {
+    double least = (double)FLT_MIN * fmax(step, 1);
     bool zero = true;
     for (int64_t i = 0; zero && i < row; i++)
         zero = w[i] == 0;
-    if (zero)
-        return bias != 0 ? fabs(bias) / (1 << 20) : scale; /* a power of two: exact */
-    return fmax(scale, fabs(bias) / bias_room(row));
+    if (zero && bias != 0)
+        return fmax(fabs(bias) / (1 << 20), least); /* by a power of two: exact */
+    return fmax(fmax(scale, fabs(bias) / bias_room(row)), least);
 }
 
 genet_status gn_onnx_int8_make(gn_onnx_int8 *out, void **block, const gn_graph *g, const gn_node *n, genet_error *err)
@@ -43,12 +45,12 @@ genet_status gn_onnx_int8_make(gn_onnx_int8 *out, void **block, const gn_graph *
                           .weight = (int8_t *)(numbers + 3 * k_all)};
     for (int64_t k = 0; k < k_all; k++) {
         const float *w = n->w + k * row;
-        double unit = row_scale(w, row, scale[k], n->b[k]);
+        double unit = row_scale(w, row, scale[k], n->b[k], n->step);
         out->bias_scale[k] = (float)unit;
         out->weight_scale[k] = (float)(unit / n->step);
-        if (!(out->weight_scale[k] >= FLT_MIN && out->weight_scale[k] <= FLT_MAX && unit >= (double)FLT_MIN && unit <= (double)FLT_MAX))
-            return gn_fail(err, GENET_UNSUPPORTED, "%s: row %lld has the scale %g, over an input scale of %g: ONNX has no float for it",
-                           item->name, (long long)k, unit, (double)n->step);
+        if (!(fabsf(n->b[k]) <= FLT_MAX && out->weight_scale[k] <= FLT_MAX && out->bias_scale[k] <= FLT_MAX))
+            return gn_fail(err, GENET_UNSUPPORTED, "%s: row %lld has the scale %g over an input scale of %g, and the bias %g: ONNX has no "
+                           "floats for that", item->name, (long long)k, unit, (double)n->step, (double)n->b[k]);
         out->bias[k] = (int32_t)rint(n->b[k] / unit);
         for (int64_t i = 0; i < row; i++)
             out->weight[k * row + i] = (int8_t)rint(w[i] * (scale[k] / unit));

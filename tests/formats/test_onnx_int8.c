@@ -177,6 +177,8 @@ static void rows_without_a_scale_keep_their_bias(void **state)
         scale[1] = 1e-21f;
         bias[1] = 0.21f;
         scale[2] = fabsf(bias[2]) / 3e9f; /* just too small for an int32 */
+        bias[3] = 0;
+        scale[3] = GN_SCALE_LEAST;
     }
     MUST(hold(&r, r.f, &o, "ref", &a, &e));
     assert_true(a.held_difference < 2e-4 * a.rms);
@@ -193,13 +195,13 @@ static void what_makes_no_sense_is_refused(void **state)
     assert_int_equal(gn_onnx_write_int8(&r.c, r.f, &(gn_onnx_options){.keep_norms = true}, scratch(path, "no.onnx"), NULL, &e),
                      GENET_USAGE);
     SAYS(e, "--keep-bn");
-    for (int high = 0; high < 2; high++) { /* scales that are sound, over an input scale: beyond float */
-        int scale = gn_weight_find(&r.f->table, "layer2.0.conv2.scale");
-        int input = gn_weight_find(&r.f->table, "layer2.0.conv2.input_scale");
-        assert_true(scale >= 0 && input >= 0);
-        ((float *)gn_weights_at(&r.f->weights, scale))[3] = high ? GN_SCALE_MOST : GN_SCALE_LEAST;
-        ((float *)gn_weights_at(&r.f->weights, scale + 1))[3] = 0;
-        *(float *)gn_weights_at(&r.f->weights, input) = high ? GN_INPUT_SCALE_LEAST : GN_INPUT_SCALE_MOST;
+    static const float biases[] = {3e38f, -INFINITY, NAN};
+    int scale = gn_weight_find(&r.f->table, "layer2.0.conv2.scale");
+    int input = gn_weight_find(&r.f->table, "layer2.0.conv2.input_scale");
+    assert_true(scale >= 0 && input >= 0);
+    *(float *)gn_weights_at(&r.f->weights, input) = GN_INPUT_SCALE_LEAST;
+    for (int i = 0; i < 3; i++) { /* over an input scale: beyond float */
+        ((float *)gn_weights_at(&r.f->weights, scale + 1))[3] = biases[i];
         assert_int_equal(gn_onnx_write_int8(&r.c, r.f, &(gn_onnx_options){0}, path, NULL, &e), GENET_UNSUPPORTED);
         SAYS(e, "layer2.0.conv2.weight: row 3");
         assert_false(gn_file_exists(path));
