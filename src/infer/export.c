@@ -157,9 +157,9 @@ static genet_status load(job *j)
     if (status != GENET_OK)
         return status;
     if (int8 && s->export_format != GN_CHOICE_FORMAT_ONNX)
-        return gn_fail(j->err, GENET_UNSUPPORTED,
-                       "%s is an int8 model, which is exported as onnx alone: --format onnx, or export the float model that it was made "
-                       "from", s->model);
+        return gn_fail(j->err, GENET_MISMATCH,
+                       "%s: is an int8 model (genet quantize), which is exported as onnx alone: --format onnx, or export the float "
+                       "model that it was made from", s->model);
     if (int8)
         return gn_quantized_load(c, &j->int8, s->model, j->err);
     GN_TRY(gn_checkpoint_load(c, s->model, j->err));

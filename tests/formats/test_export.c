@@ -250,7 +250,7 @@ static void int8_models_become_onnx(void **state)
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         begin(model, out, "never");
         set("format", others[i]);
-        refuse(GENET_UNSUPPORTED, "--format onnx");
+        refuse(GENET_MISMATCH, "--format onnx");
     }
 }
 
