@@ -152,10 +152,10 @@ class OnnxInt8(Interop):
             for what in ("graph", "logits"):  # what the file says; the int8 network in double
                 miss = np.abs(found - logits[what]).max() / scale
                 self.assertLess(miss, DRIFT, (name, end, what))
-                kind = f"{self._testMethodName} ({what})"
+                kind = f"int8 {self._testMethodName} ({what})"
                 self.worst[kind] = max(self.worst.get(kind, 0), miss)
             misses.append(np.abs(found - logits["graph"]).max() / scale)
-        self.worst[f"{self._testMethodName} (graph, median)"] = np.median(misses)
+        self.worst[f"int8 {self._testMethodName} (graph, median)"] = np.median(misses)
         self.assertLess(np.median(misses), QUIET)
 
     def test_the_checker_accepts(self):
