@@ -33,6 +33,7 @@ static const cli_example examples[] = {
     {"genet bench step --variant theta-plus --batch 32 --size 224",
      "a training step, by operation, against the convolutions alone"},
     {"genet bench infer --batch 1 --threads 2", "latency of one picture"},
+    {"genet bench infer --model shelf-int8.safetensors", "a model of one's own, float or int8"},
     {"genet bench loader --data photos/train --loader-threads 1", "pictures prepared a second"},
 };
 

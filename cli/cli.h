@@ -103,8 +103,8 @@ void cli_mindspore_epoch(const cli_mindspore_log *log, const genet_epoch_report 
 void cli_mindspore_result(const genet_evaluation *evaluation, const char *model);
 
 extern const cli_command cli_train, cli_eval, cli_predict, cli_info, cli_data_stats, cli_data_audit, cli_data_draw_shelf,
-    cli_bench, cli_export, cli_import;
-/* --- export.c, shared with import.c ----- */
+    cli_bench, cli_export, cli_import, cli_quantize;
+/* --- export.c, shared with import.c and quantize.c ----- */
 /* The model may be the one argument: sets it; -1, or the exit code of a mistake. */
 int cli_take_model(cli_call *call);
 void cli_show_export(const cli_call *call, const genet_export_result *result);

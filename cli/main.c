@@ -8,7 +8,7 @@
 
 /* In the order of the help. A new command is a file and a line here. */
 const cli_command *const cli_commands[] = {
-    &cli_train,      &cli_eval,       &cli_predict,         &cli_info,  &cli_export, &cli_import,
+    &cli_train,      &cli_eval,       &cli_predict,         &cli_info,  &cli_export, &cli_import, &cli_quantize,
     &cli_data_stats, &cli_data_audit, &cli_data_draw_shelf, &cli_bench, NULL,
 };
 

@@ -32,7 +32,7 @@ typedef enum genet_option_type {
 /* One option of the table, in its order; static memory. minimum and maximum for numbers; choices "a|b|c". */
 typedef struct genet_option {
     const char *key, *default_text, *metavar, *choices, *group, *help;
-    const char *commands; /* letters: T train, E eval, P predict, D data, B bench, I info, X export, M import */
+    const char *commands; /* letters: T train, E eval, P predict, D data, B bench, I info, X export, M import, Q quantize */
     genet_option_type type;
     double minimum, maximum;
     int changes_result;

@@ -22,7 +22,9 @@ typedef struct genet_export_result {
 } genet_export_result;
 
 /* Reads the settings' "model" and writes "out" in the "format" that they name (keep-bn, input, fixed-batch, check, use-ema,
- * keep-momentum, class-list). A graph whose logits differ from the network's by more than 1e-4 of their rms is not left. */
+ * keep-momentum, class-list). A graph whose logits differ from the network's by more than 1e-4 of their rms is not left. An int8
+ * model (genet_quantize) is written as onnx alone; its graph is held against the network at every map of 8-bit numbers, and
+ * largest_difference is what ties between two of them leave (docs/formats/onnx.md). */
 GENET_API genet_status genet_export(const genet_config *config, genet_export_result *result, genet_error *error);
 /* Reads the settings' "model" (MindSpore .ckpt, safetensors with the names of torchvision, timm or genet) and writes "out", a
  * checkpoint of genet's (variant and extent, where the file cannot tell; size, class-list, keep-momentum). */

@@ -9,6 +9,7 @@
 #include "genet/export.h"
 #include "genet/infer.h"
 #include "genet/model.h"
+#include "genet/quantize.h"
 #include "genet/status.h"
 #include "genet/train.h"
 #include "genet/version.h"

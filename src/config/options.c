@@ -11,6 +11,7 @@
 #define GROUP_MODEL "Model"
 #define GROUP_OUTPUT "Output"
 #define GROUP_EXPORT "Export and import"
+#define GROUP_QUANTIZE "8-bit quantisation"
 #define EFFECT_RESULT 1
 #define EFFECT_RUN 0
 

@@ -18,6 +18,7 @@ void gn_checkpoint_free(gn_checkpoint *c)
     gn_metadata_free_classes(c);
     gn_free(c->settings);
     gn_free(c->progress);
+    gn_free(c->quantized);
     gn_free(c->origin);
     memset(c, 0, sizeof *c);
 }

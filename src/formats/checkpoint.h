@@ -20,6 +20,7 @@ typedef struct gn_checkpoint {
     gn_preprocess preprocess;
     char *settings;           /* JSON object, or NULL */
     char *progress;           /* JSON object: epoch, step, best metric, ...; or NULL */
+    char *quantized;          /* JSON object: how an int8 network was made (formats/quantized.h); NULL for every checkpoint */
     char *origin;             /* "genet", "mindspore", "torchvision", "timm" */
 } gn_checkpoint;
 

@@ -68,6 +68,10 @@ static bool is_ckpt(const gn_map *m)
 static genet_status read_said(loader *l)
 {
     const char *names = gn_safetensors_meta(&l->st, "genet.names");
+    if (gn_safetensors_meta(&l->st, "genet.quantized"))
+        return gn_fail(l->err, GENET_MISMATCH,
+                       "%s: is an int8 model (genet quantize): it predicts, evaluates and exports to onnx; training and other "
+                       "exports start from the float checkpoint", l->path);
     genet_status status = gn_metadata_read(l->c, &l->what.spec, &l->st, l->path, l->err);
     if (status != GENET_OK)
         return status;

@@ -92,6 +92,8 @@ genet_status gn_metadata_make(gn_metadata *m, const gn_checkpoint *c, const char
         GN_TRY(put_words(m, "genet.origin", c->origin, err));
     if (names)
         GN_TRY(put_words(m, "genet.names", names, err));
+    if (c->quantized)
+        GN_TRY(put_words(m, "genet.quantized", c->quantized, err));
     if (with_training && c->settings)
         GN_TRY(put_words(m, "genet.settings", c->settings, err));
     if (with_training && c->progress)
@@ -325,6 +327,7 @@ genet_status gn_metadata_read(gn_checkpoint *c, gn_model_spec *spec, const gn_sa
         GN_TRY(gn_metadata_number_classes(c, spec->classes, err));
     GN_TRY(copy_object(&c->settings, gn_safetensors_meta(f, "genet.settings"), "genet.settings", path, err));
     GN_TRY(copy_object(&c->progress, gn_safetensors_meta(f, "genet.progress"), "genet.progress", path, err));
+    GN_TRY(copy_object(&c->quantized, gn_safetensors_meta(f, "genet.quantized"), "genet.quantized", path, err));
     c->origin = gn_strdup(origin ? origin : "genet");
     if (!c->origin)
         status = gn_fail_memory(err, 8, "the origin of a model");

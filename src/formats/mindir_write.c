@@ -396,6 +396,8 @@ static bool write_node(writer *w, int i)
     case GN_NODE_ADD:
         plain(w, "Add", out, in, in1);
         break;
+    case GN_NODE_STEPS: /* of int8 networks, which no MINDIR is written from */
+        break;
     case GN_NODE_DENSE:
         dense(w, node, out, in);
         break;

@@ -10,7 +10,9 @@
 static void free_value(gn_onnx_value *v)
 {
     gn_free(v->data);
+    gn_free(v->bytes);
     v->data = NULL;
+    v->bytes = NULL;
 }
 
 /* Initializers of floats are copied once: in the file they stand at any byte. */
@@ -18,7 +20,7 @@ static genet_status copy_initializers(gn_onnx *m, genet_error *err)
 {
     for (int i = 0; i < m->value_count; i++) {
         gn_onnx_value *v = &m->values[i];
-        if (!v->raw || v->type != 1)
+        if (!v->raw || v->type != GN_ONNX_FLOAT)
             continue;
         size_t bytes = (size_t)gn_onnx_elements(v) * sizeof(float);
         v->data = gn_calloc(bytes, 1);
@@ -59,7 +61,7 @@ void gn_onnx_close(gn_onnx *m)
 
 bool gn_onnx_takes_pixels(const gn_onnx *m)
 {
-    return m->values[0].type == 2;
+    return m->values[0].type == GN_ONNX_UINT8;
 }
 
 void gn_onnx_input(const gn_onnx *m, int64_t dim[3])
@@ -70,6 +72,12 @@ void gn_onnx_input(const gn_onnx *m, int64_t dim[3])
 int64_t gn_onnx_classes(const gn_onnx *m)
 {
     return m->classes;
+}
+
+void gn_onnx_watch(gn_onnx *m, gn_onnx_watcher watcher, void *context)
+{
+    m->watcher = watcher;
+    m->watcher_context = context;
 }
 
 genet_status gn_onnx_run(gn_onnx *m, const void *input, int batch, float *logits, genet_error *err)
@@ -85,7 +93,7 @@ genet_status gn_onnx_run(gn_onnx *m, const void *input, int batch, float *logits
         status = gn_fail(err, GENET_FORMAT, "%s: the input's shape is empty or too large", m->path);
         goto out;
     }
-    if (x->type == 1) {
+    if (x->type == GN_ONNX_FLOAT) {
         x->data = gn_calloc((size_t)count, sizeof(float));
         if (!x->data) {
             status = gn_fail_memory(err, (size_t)count * sizeof(float), "the input of the exported graph");

@@ -8,15 +8,19 @@
 
 #define GN_ONNX_INPUTS 5
 
+/* TensorProto.data_type of the types that are known. */
+enum { GN_ONNX_FLOAT = 1, GN_ONNX_UINT8 = 2, GN_ONNX_INT8 = 3, GN_ONNX_INT32 = 6, GN_ONNX_INT64 = 7 };
+
 typedef struct gn_onnx_value {
     const char *name; /* in the file, not terminated */
     size_t name_bytes;
     uint64_t hash;
-    int type;         /* 1 float, 2 uint8, 7 int64 */
+    int type;         /* GN_ONNX_FLOAT, ... */
     int rank;
     int64_t dim[4];
     const unsigned char *raw; /* an initializer's bytes */
     float *data;      /* computed (float), or an initializer's copy, aligned */
+    unsigned char *bytes; /* computed (uint8, int8) */
     int last_use;     /* node that reads it last, -1 none */
 } gn_onnx_value;
 
@@ -37,6 +41,8 @@ struct gn_onnx {
     int64_t classes;
     const char *path;
     const void *pixels; /* of a run in progress: the uint8 input */
+    gn_onnx_watcher watcher;
+    void *watcher_context;
 };
 
 /* One operator: checks its operands' shapes, sets the output's, and computes it. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The operators of the exported graphs, computed in plain loops as the ONNX operator specification (opset 17) says. Every
  * function checks the shapes it is given, since they come from a file. */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -20,29 +21,35 @@ static gn_onnx_value *in(gn_onnx *m, const gn_onnx_node *n, int i)
 
 static bool is_map(const gn_onnx_value *v)
 {
-    return v->type == 1 && v->rank == 4 && v->data;
+    return v->type == GN_ONNX_FLOAT && v->rank == 4 && v->data;
 }
 
 static bool is_vector(const gn_onnx_value *v, int64_t count)
 {
-    return v->type == 1 && v->rank == 1 && v->data && v->dim[0] == count;
+    return v->type == GN_ONNX_FLOAT && v->rank == 1 && v->data && v->dim[0] == count;
 }
 
-/* Gives the output this shape and zeroed memory. */
-static genet_status make(gn_onnx *m, const gn_onnx_node *n, int rank, int64_t a, int64_t b, int64_t c, int64_t d, genet_error *err)
+/* Gives the output this shape and zeroed memory: floats, or bytes for the types of one byte. */
+static genet_status make_typed(gn_onnx *m, const gn_onnx_node *n, int type, int rank, const int64_t dim[4], genet_error *err)
 {
     gn_onnx_value *o = &m->values[n->out];
-    o->type = 1;
+    o->type = type;
     o->rank = rank;
-    o->dim[0] = a;
-    o->dim[1] = b;
-    o->dim[2] = c;
-    o->dim[3] = d;
-    int64_t count = gn_onnx_elements(o);
+    memcpy(o->dim, dim, sizeof o->dim);
+    size_t count = (size_t)gn_onnx_elements(o), size = type == GN_ONNX_FLOAT ? sizeof *o->data : 1;
     if (!count)
         return shapes(m, n, err);
-    o->data = gn_calloc((size_t)count, sizeof *o->data);
-    return o->data ? GENET_OK : gn_fail_memory(err, (size_t)count * sizeof *o->data, "a map of the exported graph");
+    void *room = gn_calloc(count, size);
+    if (type == GN_ONNX_FLOAT)
+        o->data = room;
+    else
+        o->bytes = room;
+    return room ? GENET_OK : gn_fail_memory(err, count * size, "a map of the exported graph");
+}
+
+static genet_status make(gn_onnx *m, const gn_onnx_node *n, int rank, int64_t a, int64_t b, int64_t c, int64_t d, genet_error *err)
+{
+    return make_typed(m, n, GN_ONNX_FLOAT, rank, (int64_t[4]){a, b, c, d}, err);
 }
 
 static genet_status make_like(gn_onnx *m, const gn_onnx_node *n, const gn_onnx_value *x, genet_error *err)
@@ -231,7 +238,7 @@ static genet_status run_binary(gn_onnx *m, const gn_onnx_node *n, genet_error *e
 {
     const gn_onnx_value *a = in(m, n, 0), *b = in(m, n, 1);
     const char op = gn_onnx_ops[n->op].name[0];
-    if (!is_map(a) || b->type != 1 || !b->data)
+    if (!is_map(a) || b->type != GN_ONNX_FLOAT || !b->data)
         return shapes(m, n, err);
     int64_t count = gn_onnx_elements(a), area = a->dim[2] * a->dim[3];
     bool same = b->rank == 4 && !memcmp(a->dim, b->dim, sizeof a->dim);
@@ -251,7 +258,7 @@ static genet_status run_binary(gn_onnx *m, const gn_onnx_node *n, genet_error *e
 static genet_status run_gather(gn_onnx *m, const gn_onnx_node *n, genet_error *err)
 {
     const gn_onnx_value *x = in(m, n, 0), *index = in(m, n, 1);
-    if (!is_map(x) || index->type != 7 || index->rank != 1 || !index->raw || (n->axis != 2 && n->axis != 3))
+    if (!is_map(x) || index->type != GN_ONNX_INT64 || index->rank != 1 || !index->raw || (n->axis != 2 && n->axis != 3))
         return shapes(m, n, err);
     int64_t count = index->dim[0], inner = n->axis == 2 ? x->dim[3] : 1, have = x->dim[n->axis];
     int64_t outer = x->dim[0] * x->dim[1] * (n->axis == 2 ? 1 : x->dim[2]);
@@ -268,13 +275,105 @@ static genet_status run_gather(gn_onnx *m, const gn_onnx_node *n, genet_error *e
     return status;
 }
 
+/* --- quantisation ----------------------------------------------------------------------------------------------------------------- */
+
+/* The scales and zero points of a node: one, or one for each index of an axis. */
+typedef struct grid {
+    const float *scale;
+    const unsigned char *zero; /* of `type`, or NULL: 0 */
+    int type;                  /* of the whole numbers */
+    int64_t count, each;       /* scales, and how many neighbours share one before the next is due */
+} grid;
+
+/* The bytes of whole numbers, from the file or computed. */
+static const unsigned char *whole_numbers(const gn_onnx_value *v)
+{
+    return v->raw ? v->raw : v->bytes;
+}
+
+static int32_t whole(const unsigned char *numbers, int type, int64_t i)
+{
+    int32_t v;
+    if (type != GN_ONNX_INT32)
+        return type == GN_ONNX_INT8 ? (int8_t)numbers[i] : numbers[i];
+    memcpy(&v, numbers + 4 * i, sizeof v);
+    return v;
+}
+
+/* Reads inputs 1 (scale) and 2 (zero point) of a node over x. A scale is positive and finite; a zero point has the scale's
+ * shape; that of int32 is 0, as the specification has it. */
+static bool read_grid(gn_onnx *m, const gn_onnx_node *n, const gn_onnx_value *x, grid *g)
+{
+    const gn_onnx_value *scale = in(m, n, 1), *zero = n->in_count > 2 ? in(m, n, 2) : NULL;
+    int64_t axis = n->given & GN_ONNX_AXIS ? n->axis : 1;
+    axis = axis < 0 ? axis + x->rank : axis;
+    if (scale->type != GN_ONNX_FLOAT || !scale->data || scale->rank > 1 ||
+        (scale->rank == 1 && (axis < 0 || axis >= x->rank || scale->dim[0] != x->dim[axis])))
+        return false;
+    g->scale = scale->data;
+    g->count = scale->rank ? scale->dim[0] : 1;
+    g->each = 1;
+    for (int64_t i = scale->rank ? axis + 1 : 0; i < x->rank; i++)
+        g->each *= x->dim[i];
+    g->zero = zero ? whole_numbers(zero) : NULL;
+    if (zero && (!g->zero || zero->type != g->type || zero->rank != scale->rank || (zero->rank && zero->dim[0] != g->count)))
+        return false;
+    for (int64_t i = 0; i < g->count; i++)
+        if (!(g->scale[i] > 0 && g->scale[i] <= FLT_MAX) || (g->type == GN_ONNX_INT32 && zero && whole(g->zero, g->type, i)))
+            return false;
+    return true;
+}
+
+/* y = saturate(round(x/scale) + zero), halves to the even neighbour. The zero point's type is the result's; without one uint8. */
+static genet_status run_quantize(gn_onnx *m, const gn_onnx_node *n, genet_error *err)
+{
+    const gn_onnx_value *x = in(m, n, 0);
+    grid g = {.type = n->in_count > 2 ? in(m, n, 2)->type : GN_ONNX_UINT8};
+    bool is_signed = g.type == GN_ONNX_INT8;
+    if (x->type != GN_ONNX_FLOAT || !x->data || (g.type != GN_ONNX_UINT8 && !is_signed) || !read_grid(m, n, x, &g))
+        return shapes(m, n, err);
+    const float low = is_signed ? -128 : 0, high = is_signed ? 127 : 255;
+    genet_status status = make_typed(m, n, g.type, x->rank, x->dim, err);
+    int64_t count = gn_onnx_elements(x);
+    for (int64_t i = 0; status == GENET_OK && i < count; i++) {
+        int64_t at = i / g.each % g.count;
+        float v = nearbyintf(x->data[i] / g.scale[at]) + (float)(g.zero ? whole(g.zero, g.type, at) : 0);
+        if (isnan(v))
+            return gn_fail(err, GENET_FORMAT, "%s: node %ld (QuantizeLinear): a value that is not a number", m->path,
+                           (long)(n - m->nodes));
+        v = v < low ? low : v > high ? high : v;
+        m->values[n->out].bytes[i] = (unsigned char)(int)v;
+    }
+    if (status == GENET_OK && m->watcher && !is_signed)
+        status = m->watcher(m->watcher_context, x->rank, x->dim, m->values[n->out].bytes, err);
+    return status;
+}
+
+/* y = (x - zero)*scale. */
+static genet_status run_dequantize(gn_onnx *m, const gn_onnx_node *n, genet_error *err)
+{
+    const gn_onnx_value *x = in(m, n, 0);
+    const unsigned char *numbers = whole_numbers(x);
+    grid g = {.type = x->type};
+    if ((x->type != GN_ONNX_UINT8 && x->type != GN_ONNX_INT8 && x->type != GN_ONNX_INT32) || !numbers || !read_grid(m, n, x, &g))
+        return shapes(m, n, err);
+    genet_status status = make_like(m, n, x, err);
+    int64_t count = gn_onnx_elements(x);
+    for (int64_t i = 0; status == GENET_OK && i < count; i++) {
+        int64_t at = i / g.each % g.count;
+        int32_t zero = g.zero ? whole(g.zero, g.type, at) : 0;
+        m->values[n->out].data[i] = (float)(whole(numbers, g.type, i) - zero) * g.scale[at];
+    }
+    return status;
+}
+
 /* --- input and head --------------------------------------------------------------------------------------------------------------- */
 
 static genet_status run_cast(gn_onnx *m, const gn_onnx_node *n, genet_error *err)
 {
     const gn_onnx_value *x = in(m, n, 0);
     const unsigned char *pixels = m->pixels;
-    if (n->in[0] != 0 || x->type != 2 || n->to != 1 || !pixels)
+    if (n->in[0] != 0 || x->type != GN_ONNX_UINT8 || n->to != GN_ONNX_FLOAT || !pixels)
         return shapes(m, n, err);
     genet_status status = make_like(m, n, x, err);
     int64_t count = gn_onnx_elements(x);
@@ -311,7 +410,7 @@ static genet_status run_flatten(gn_onnx *m, const gn_onnx_node *n, genet_error *
 static genet_status run_gemm(gn_onnx *m, const gn_onnx_node *n, genet_error *err)
 {
     const gn_onnx_value *x = in(m, n, 0), *w = in(m, n, 1), *b = in(m, n, 2);
-    if (x->type != 1 || x->rank != 2 || !x->data || w->type != 1 || w->rank != 2 || !w->data || n->trans_b != 1 ||
+    if (x->type != GN_ONNX_FLOAT || x->rank != 2 || !x->data || w->type != GN_ONNX_FLOAT || w->rank != 2 || !w->data || n->trans_b != 1 ||
         w->dim[1] != x->dim[1] || !is_vector(b, w->dim[0]))
         return shapes(m, n, err);
     int64_t columns = x->dim[1], k_all = w->dim[0];
@@ -342,6 +441,8 @@ const gn_onnx_op gn_onnx_ops[] = {
     {"Cast", 1, 1, GN_ONNX_TO, GN_ONNX_TO, run_cast},
     {"Transpose", 1, 1, GN_ONNX_PERM, GN_ONNX_PERM, run_transpose},
     {"Flatten", 1, 1, 0, 0, run_flatten},
+    {"QuantizeLinear", 2, 3, 0, GN_ONNX_AXIS, run_quantize},
+    {"DequantizeLinear", 2, 3, 0, GN_ONNX_AXIS, run_dequantize},
     {"Gemm", 3, 3, GN_ONNX_TRANS_B, GN_ONNX_TRANS_B, run_gemm},
 };
 const int gn_onnx_op_count = sizeof gn_onnx_ops / sizeof *gn_onnx_ops;

@@ -71,6 +71,23 @@ int64_t gn_onnx_elements(const gn_onnx_value *v)
 
 /* --- initializers -------------------------------------------------------------------------------------------------------------- */
 
+/* Bytes of one number; 0 for an unknown type. */
+static size_t type_size(int type)
+{
+    switch (type) {
+    case GN_ONNX_UINT8:
+    case GN_ONNX_INT8:
+        return 1;
+    case GN_ONNX_FLOAT:
+    case GN_ONNX_INT32:
+        return 4;
+    case GN_ONNX_INT64:
+        return 8;
+    default:
+        return 0;
+    }
+}
+
 static genet_status parse_initializer(parser *p, const gn_field *field)
 {
     gn_wire w = gn_wire_over(field->data, field->bytes);
@@ -91,7 +108,7 @@ static genet_status parse_initializer(parser *p, const gn_field *field)
             return fail(p, "an initializer has a field that is not written here");
     }
     int64_t count = gn_onnx_elements(&t);
-    size_t size = t.type == 1 ? 4 : t.type == 7 ? 8 : 0;
+    size_t size = type_size(t.type);
     if (w.bad || !size || !count || raw_bytes != (size_t)count * size)
         return fail(p, "an initializer is damaged, of an unknown type, or its bytes do not match its shape");
     gn_onnx_value *v = name ? new_value(p, name, name_bytes) : NULL;
@@ -157,7 +174,7 @@ static genet_status parse_input(parser *p, const gn_field *field)
     genet_status status = parse_info(p, field, &v);
     if (status != GENET_OK)
         return status;
-    if (p->inputs++ || v.rank != 4 || (v.type != 1 && v.type != 2))
+    if (p->inputs++ || v.rank != 4 || (v.type != GN_ONNX_FLOAT && v.type != GN_ONNX_UINT8))
         return fail(p, "one input of float (N,3,S,S) or uint8 (N,S,S,3) was expected");
     gn_onnx_value *to = new_value(p, (const unsigned char *)v.name, v.name_bytes);
     if (!to)
@@ -176,7 +193,7 @@ static genet_status parse_output(parser *p, const gn_field *field)
         return status;
     p->m->output = find_value(p->m, (const unsigned char *)v.name, v.name_bytes);
     p->m->classes = v.rank == 2 ? v.dim[1] : 0;
-    if (p->outputs++ || p->m->output < 0 || v.type != 1 || v.rank != 2)
+    if (p->outputs++ || p->m->output < 0 || v.type != GN_ONNX_FLOAT || v.rank != 2)
         return fail(p, "one output of float (N,K) that a node writes was expected");
     return GENET_OK;
 }

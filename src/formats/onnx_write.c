@@ -3,6 +3,7 @@
 #include "formats/graph.h"
 #include "formats/metadata.h"
 #include "formats/onnx.h"
+#include "formats/onnx_int8.h"
 #include "formats/wire.h"
 
 #include <stdio.h>
@@ -18,7 +19,7 @@ enum { NODE_INPUT = 1, NODE_OUTPUT = 2, NODE_NAME = 3, NODE_OP = 4, NODE_ATTRIBU
 enum { ATTRIBUTE_NAME = 1, ATTRIBUTE_F = 2, ATTRIBUTE_I = 3, ATTRIBUTE_INTS = 8, ATTRIBUTE_TYPE = 20 };
 enum { TENSOR_DIMS = 1, TENSOR_TYPE = 2, TENSOR_NAME = 8, TENSOR_RAW = 9 };
 enum { IS_FLOAT = 1, IS_INT = 2, IS_INTS = 7 }; /* AttributeProto.type */
-enum { FLOAT = 1, UINT8 = 2, INT64 = 7 };       /* TensorProto.data_type */
+enum { FLOAT = 1, UINT8 = 2, INT8 = 3, INT32 = 6, INT64 = 7 }; /* TensorProto.data_type */
 
 #define IR_VERSION 8
 #define OPSET 17
@@ -28,9 +29,11 @@ typedef struct writer {
     const gn_checkpoint *c;
     const gn_onnx_options *options;
     gn_message graph;
-    int64_t **indices; /* of up-sampling, freed at the end */
-    int index_count;
+    void **made; /* numbers made here, which the message refers to; freed at the end */
+    int made_count;
 } writer;
+
+enum { MADE_EACH = 2 }; /* for a node, at most */
 
 /* --- pieces ----------------------------------------------------------------------------------------------------------------- */
 
@@ -132,6 +135,59 @@ static void convolution(writer *w, const gn_node *node, const char *out, const c
     end(w, &n);
 }
 
+/* name: the real numbers of an initializer of whole ones, with one scale for each index of its first dimension. */
+static void dequantized(writer *w, const char *name, const char *whole, const char *scale)
+{
+    const char *inputs[] = {whole, scale, NULL};
+    gn_message n = begin("DequantizeLinear", name, inputs);
+    attribute_int(&n, "axis", 0);
+    end(w, &n);
+}
+
+/* A convolution of real numbers that are whole ones times scales: what other programs take together to an integer one. */
+static genet_status convolution_int8(writer *w, const gn_node *node, const char *out, const char *in, genet_error *err)
+{
+    const gn_weight *items = w->g->weights->table->items, *item = &items[node->weight], *bias = &items[node->bias];
+    char weight_scale[128], weight[128], bias_real[128];
+    gn_onnx_int8 numbers;
+    genet_status status = gn_onnx_int8_make(&numbers, &w->made[w->made_count], w->g, node, err);
+    w->made_count++;
+    if (status != GENET_OK)
+        return status;
+    snprintf(weight_scale, sizeof weight_scale, "%s.scale", item->name);
+    snprintf(weight, sizeof weight, "%s.real", item->name);
+    snprintf(bias_real, sizeof bias_real, "%s.real", bias->name);
+    initializer(w, item->name, INT8, 4, item->dim, numbers.weight, (uint64_t)item->count);
+    initializer(w, weight_scale, FLOAT, 1, item->dim, numbers.weight_scale, (uint64_t)item->dim[0] * 4);
+    initializer(w, bias->name, INT32, 1, bias->dim, numbers.bias, (uint64_t)bias->count * 4);
+    initializer(w, items[node->scale].name, FLOAT, 1, bias->dim, numbers.bias_scale, (uint64_t)bias->count * 4);
+    dequantized(w, weight, item->name, weight_scale);
+    dequantized(w, bias_real, bias->name, items[node->scale].name);
+    const char *inputs[] = {in, weight, bias_real, NULL};
+    gn_message n = begin("Conv", out, inputs);
+    windows(&n, node);
+    attribute_int(&n, "group", 1);
+    end(w, &n);
+    return GENET_OK;
+}
+
+/* To u8 numbers and back. */
+static void steps(writer *w, const gn_node *node, const char *out, const char *in)
+{
+    char scale[80], zero[80], whole[80];
+    snprintf(scale, sizeof scale, "%s.scale", node->label);
+    snprintf(zero, sizeof zero, "%s.zero", node->label);
+    snprintf(whole, sizeof whole, "%s.u8", node->label);
+    static const unsigned char nothing;
+    initializer(w, scale, FLOAT, 0, NULL, &node->step, 4);
+    initializer(w, zero, UINT8, 0, NULL, &nothing, 1);
+    const char *there[] = {in, scale, zero, NULL}, *back[] = {whole, scale, zero, NULL};
+    gn_message n = begin("QuantizeLinear", whole, there);
+    end(w, &n);
+    n = begin("DequantizeLinear", out, back);
+    end(w, &n);
+}
+
 static void batch_norm(writer *w, const gn_node *node, const char *out, const char *in)
 {
     const gn_weight *items = &w->g->weights->table->items[node->norm];
@@ -168,7 +224,7 @@ static bool upsample(writer *w, const gn_node *node, const gn_node *from, const 
         int64_t *values = gn_calloc((size_t)to[axis], sizeof *values);
         if (!values)
             return false;
-        w->indices[w->index_count++] = values;
+        w->made[w->made_count++] = values;
         for (int64_t i = 0; i < to[axis]; i++)
             values[i] = i * have[axis] / to[axis];
         snprintf(index[axis], sizeof index[axis], "%s.%s", node->label, axis ? "columns" : "rows");
@@ -184,7 +240,7 @@ static bool upsample(writer *w, const gn_node *node, const gn_node *from, const 
     return true;
 }
 
-static bool write_node(writer *w, int i)
+static genet_status write_node(writer *w, int i, genet_error *err)
 {
     const gn_node *node = &w->g->nodes[i];
     const char *out = value_name(w, i + 1), *in = value_name(w, node->in[0]);
@@ -192,7 +248,12 @@ static bool write_node(writer *w, int i)
     gn_message n;
     switch (node->kind) {
     case GN_NODE_CONV:
+        if (node->scale >= 0)
+            return convolution_int8(w, node, out, in, err);
         convolution(w, node, out, in);
+        break;
+    case GN_NODE_STEPS:
+        steps(w, node, out, in);
         break;
     case GN_NODE_NORM:
         batch_norm(w, node, out, in);
@@ -219,12 +280,12 @@ static bool write_node(writer *w, int i)
         plain(w, "Add", out, in, in1);
         break;
     case GN_NODE_UPSAMPLE:
-        return upsample(w, node, &w->g->nodes[node->in[0] - 1], out, in);
+        return upsample(w, node, &w->g->nodes[node->in[0] - 1], out, in) ? GENET_OK : gn_fail_memory(err, 0, "an ONNX graph");
     case GN_NODE_DENSE:
         dense(w, node, out, in);
         break;
     }
-    return true;
+    return GENET_OK;
 }
 
 /* uint8 pixels to the image that the network takes: (pixels - mean)/std as training does it, then NHWC to NCHW. */
@@ -317,32 +378,55 @@ out:
     return status;
 }
 
-genet_status gn_onnx_write(const gn_checkpoint *c, const gn_weights *weights, const gn_onnx_options *options, const char *path,
-                           uint64_t *bytes, genet_error *err)
+/* Writes a graph, which is freed. */
+static genet_status write_graph(gn_graph *g, const gn_checkpoint *c, const gn_onnx_options *options, const char *path,
+                                uint64_t *bytes, genet_error *err)
 {
-    gn_graph g = {0};
-    writer w = {.g = &g, .c = c, .options = options};
-    genet_status status;
-    GN_TRY(gn_graph_make(&g, c, weights, !options->keep_norms, err));
-    const int64_t image[3] = {3, g.size, g.size}, pixels[3] = {g.size, g.size, 3}, classes = g.classes;
-    w.indices = gn_calloc((size_t)g.count * 2, sizeof *w.indices);
-    bool good = w.indices != NULL;
+    writer w = {.g = g, .c = c, .options = options};
+    const int64_t image[3] = {3, g->size, g->size}, pixels[3] = {g->size, g->size, 3}, classes = g->classes;
+    size_t room = (size_t)g->count * MADE_EACH;
+    genet_status status = GENET_OK;
+    w.made = gn_calloc(room, sizeof *w.made);
+    if (!w.made) {
+        status = gn_fail_memory(err, room * sizeof *w.made, "an ONNX graph");
+        goto out;
+    }
     gn_message_string(&w.graph, GRAPH_NAME, "genet");
     if (options->pixels)
         write_normalisation(&w);
-    for (int i = 0; good && i < g.count; i++)
-        good = write_node(&w, i);
+    for (int i = 0; i < g->count; i++)
+        GN_TRY(write_node(&w, i, err));
     if (options->pixels)
         value_info(&w, GRAPH_INPUT, "pixels", UINT8, 3, pixels);
     else
         value_info(&w, GRAPH_INPUT, "input", FLOAT, 3, image);
     value_info(&w, GRAPH_OUTPUT, "logits", FLOAT, 1, &classes);
-    status = good ? write_model(&w, path, bytes, err) : gn_fail_memory(err, 0, "an ONNX graph");
+    status = write_model(&w, path, bytes, err);
 out:
     gn_message_free(&w.graph);
-    for (int i = 0; i < w.index_count; i++)
-        gn_free(w.indices[i]);
-    gn_free(w.indices);
-    gn_graph_free(&g);
+    for (int i = 0; i < w.made_count; i++)
+        gn_free(w.made[i]);
+    gn_free(w.made);
+    gn_graph_free(g);
     return status;
+}
+
+genet_status gn_onnx_write(const gn_checkpoint *c, const gn_weights *weights, const gn_onnx_options *options, const char *path,
+                           uint64_t *bytes, genet_error *err)
+{
+    gn_graph g = {0};
+    genet_status status = gn_graph_make(&g, c, weights, !options->keep_norms, err);
+    return status == GENET_OK ? write_graph(&g, c, options, path, bytes, err) : status;
+}
+
+genet_status gn_onnx_write_int8(const gn_checkpoint *c, const gn_folded *f, const gn_onnx_options *options, const char *path,
+                                uint64_t *bytes, genet_error *err)
+{
+    gn_graph g = {0};
+    genet_status status;
+    if (options->keep_norms)
+        return gn_fail(err, GENET_USAGE, "the batch norms of an int8 network became part of its convolutions when it was quantised: "
+                       "leave out --keep-bn, or export the float model");
+    status = gn_graph_make_int8(&g, f, err);
+    return status == GENET_OK ? write_graph(&g, c, options, path, bytes, err) : status;
 }

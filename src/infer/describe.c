@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "data/threads.h"
 #include "formats/json.h"
+#include "formats/quantized.h"
 #include "genet/model.h"
 #include "genet/version.h"
 #include "infer/build.h"
@@ -54,8 +55,8 @@ static void model_json(gn_text *t, const gn_checkpoint *c, const char *path, int
         gn_text_add(t, "%s", i ? "," : "");
         gn_json_put_string(t, c->classes[i]);
     }
-    gn_text_add(t, "],\"progress\":%s,\"settings\":%s}\n", c->progress ? c->progress : "null",
-                c->settings ? c->settings : "null");
+    gn_text_add(t, "],\"progress\":%s,\"settings\":%s,\"quantized\":%s}\n", c->progress ? c->progress : "null",
+                c->settings ? c->settings : "null", c->quantized ? c->quantized : "null");
 }
 
 /* Where the training stood: the members of genet.progress that say something to people. */
@@ -92,6 +93,28 @@ static void put_training(gn_text *t, const char *json)
     gn_text_add(t, "\n");
 }
 
+/* How an int8 network was made: the members of genet.quantized that say something to people. */
+static void put_quantized(gn_text *t, const char *json)
+{
+    char *calibration = NULL, *key, shown[64];
+    int64_t images = 0;
+    gn_json j;
+    gn_json_start(&j, json, strlen(json));
+    gn_json_object(&j);
+    while (gn_json_key(&j, &key)) {
+        if (!strcmp(key, "calibration") && !calibration)
+            gn_json_string(&j, &calibration);
+        else if (!strcmp(key, "calibration_images"))
+            gn_json_int(&j, &images);
+        else
+            gn_json_skip(&j);
+        gn_free(key);
+    }
+    gn_escape_name(shown, sizeof shown, calibration ? calibration : "unknown");
+    gn_text_add(t, "int8: the trunk's convolutions in 8 bits, calibration %s on %lld pictures\n", shown, (long long)images);
+    gn_free(calibration);
+}
+
 /* The settings that change a result and are not at their defaults. */
 static void put_settings(gn_text *t, const char *json)
 {
@@ -125,8 +148,11 @@ static void model_text(gn_text *t, const gn_checkpoint *c, const char *path, int
     gn_text_add(t, "MACs          %s an image\n", gn_format_large(count, (double)macs));
     gn_text_add(t, "input         ");
     gn_summary_input(t, &c->preprocess);
-    gn_text_add(t, "\nweights       %s%s\n", c->has_ema ? "current and averaged (EMA)" : "one set",
-                c->momentum ? ", with momentum" : "");
+    gn_text_add(t, "\nweights       ");
+    if (c->quantized)
+        put_quantized(t, c->quantized);
+    else
+        gn_text_add(t, "%s%s\n", c->has_ema ? "current and averaged (EMA)" : "one set", c->momentum ? ", with momentum" : "");
     if (c->classes_unknown)
         gn_text_add(t, "classes       %d outputs without names\n", c->class_count);
     else
@@ -152,12 +178,15 @@ genet_status genet_model_describe(const genet_config *config, int as_json, char 
     genet_status status = GENET_OK;
     const gn_settings *settings = gn_config_settings(config);
     gn_checkpoint c = {0};
+    gn_folded *folded = NULL;
+    bool int8;
     gn_text t = {0};
     int64_t macs;
     *text = NULL;
     if (!*settings->model)
         return gn_fail(err, GENET_USAGE, "no model given: --model FILE names a checkpoint");
-    GN_TRY(gn_checkpoint_load(&c, settings->model, err));
+    GN_TRY(gn_quantized_is(settings->model, &int8, err));
+    GN_TRY(int8 ? gn_quantized_load(&c, &folded, settings->model, err) : gn_checkpoint_load(&c, settings->model, err));
     GN_TRY(gn_summary_macs(c.model, &macs, err));
     if (as_json)
         model_json(&t, &c, settings->model, macs);
@@ -165,6 +194,7 @@ genet_status genet_model_describe(const genet_config *config, int as_json, char 
         model_text(&t, &c, settings->model, macs);
     status = hand_out(&t, text, err);
 out:
+    gn_folded_free(folded);
     gn_checkpoint_free(&c);
     return status;
 }

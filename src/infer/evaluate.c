@@ -7,8 +7,7 @@
 #include "base/mem.h"
 #include "config/config.h"
 #include "genet/evaluate.h"
-#include "infer/scores.h"
-#include "infer/session.h"
+#include "infer/evaluate.h"
 
 #define MAX_PAIRS 20
 
@@ -43,7 +42,7 @@ out:
     return status;
 }
 
-static genet_status open_set(gn_dataset **set, const gn_session *session, const gn_settings *s, genet_error *err)
+static genet_status open_set(gn_dataset **set, const gn_session *session, const gn_settings *s, const char *data, genet_error *err)
 {
     genet_status status = GENET_OK;
     const gn_checkpoint *c = &session->checkpoint;
@@ -54,7 +53,7 @@ static genet_status open_set(gn_dataset **set, const gn_session *session, const 
         status = gn_fail_memory(err, strlen(s->model), "a name");
         goto out;
     }
-    if (!*s->data) {
+    if (!*data) {
         status = gn_fail(err, GENET_USAGE, "no data given: --data PATH names class folders, a list file or tar shards");
         goto out;
     }
@@ -64,11 +63,11 @@ static genet_status open_set(gn_dataset **set, const gn_session *session, const 
         o.expect_count = c->class_count;
         o.expect_owner = owner;
     }
-    GN_TRY(gn_dataset_open(set, s->data, &o, err));
+    GN_TRY(gn_dataset_open(set, data, &o, err));
     if ((*set)->class_count != c->class_count)
         status = gn_fail(err, GENET_MISMATCH,
                          "%s names no classes and has %d outputs, but %s has %d classes: they must be equally many, in the "
-                         "order of the outputs", s->model, c->class_count, s->data, (*set)->class_count);
+                         "order of the outputs", s->model, c->class_count, data, (*set)->class_count);
 out:
     gn_free(owner);
     return status;
@@ -91,6 +90,13 @@ static genet_status run_set(gn_session *session, gn_dataset *set, const gn_setti
 out:
     gn_loader_free(loader);
     return status;
+}
+
+genet_status gn_score_set(gn_session *session, const gn_settings *s, const char *data, gn_scores *scores, gn_dataset **set,
+                          void (*progress)(void *user, int64_t done, int64_t all), void *user, genet_error *err)
+{
+    genet_status status = open_set(set, session, s, data, err);
+    return status == GENET_OK ? run_set(session, *set, s, scores, progress, user, err) : status;
 }
 
 /* --- the result ------------------------------------------------------------------------------------------------------ */
@@ -202,8 +208,7 @@ genet_status genet_evaluate(const genet_config *config, void (*progress)(void *u
     gn_session_options options = gn_session_options_from(settings, (int)settings->batch);
     GN_TRY(gn_session_open(&session, settings->model, &options, err));
     gn_session_use_settings(&session, settings);
-    GN_TRY(open_set(&set, &session, settings, err));
-    GN_TRY(run_set(&session, set, settings, &scores, progress, user, err));
+    GN_TRY(gn_score_set(&session, settings, settings->data, &scores, &set, progress, user, err));
     GN_TRY(fill(e, &scores, set, &session, err));
     e->out.seconds = gn_now() - start;
     *result = &e->out;

@@ -3,9 +3,11 @@
 #include "infer/session.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "formats/quantized.h"
 #include "infer/resize.h"
 
 gn_session_options gn_session_options_from(const gn_settings *s, int batch)
@@ -30,9 +32,23 @@ void gn_session_use_settings(gn_session *session, const gn_settings *s)
         p->max_pixels = (uint64_t)s->max_pixels;
 }
 
+static genet_status load_int8(gn_session *s, const char *path, const gn_session_options *o, genet_error *err)
+{
+    genet_status status = gn_quantized_load(&s->checkpoint, &s->folded, path, err);
+    if (status == GENET_OK && o->size && o->size != s->checkpoint.model->spec.size)
+        status = gn_fail(err, GENET_MISMATCH,
+                         "%s: is an int8 model for %d pixels, not %d; quantise the float model at that size: genet quantize --size %d",
+                         path, s->checkpoint.model->spec.size, o->size, o->size);
+    return status;
+}
+
 static genet_status load_model(gn_session *s, const char *path, const gn_session_options *o, genet_error *err)
 {
     genet_status status = GENET_OK;
+    bool int8;
+    GN_TRY(gn_quantized_is(path, &int8, err));
+    if (int8)
+        return load_int8(s, path, o, err);
     GN_TRY(gn_checkpoint_load(&s->checkpoint, path, err));
     int trained_at = s->checkpoint.model->spec.size;
     if (o->size && o->size != trained_at) {
@@ -103,7 +119,10 @@ genet_status gn_session_open(gn_session *s, const char *model_path, const gn_ses
     GN_TRY(load_model(s, model_path, options, err));
     GN_TRY(gn_device_open(&s->device, options->backend, options->isa, options->threads, err));
     s->map_type = gn_device_precision(&s->device, options->amp, s->precision, sizeof s->precision);
-    GN_TRY(gn_fold(&s->folded, s->checkpoint.model, s->averaged ? &s->checkpoint.ema : &s->checkpoint.weights, err));
+    if (s->folded) /* int8 */
+        snprintf(s->precision + strlen(s->precision), sizeof s->precision - strlen(s->precision), "; the trunk's convolutions int8");
+    else
+        GN_TRY(gn_fold(&s->folded, s->checkpoint.model, s->averaged ? &s->checkpoint.ema : &s->checkpoint.weights, err));
 out:
     if (status != GENET_OK)
         gn_session_close(s);

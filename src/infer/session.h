@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * An inference session: a checkpoint, its network with batch norm folded on a device, and notes about what was changed on
- * loading. */
+ * An inference session: a checkpoint, its network with batch norm folded on a device (or an int8 model's, as its file has
+ * it), and notes about what was changed on loading. */
 #ifndef GN_INFER_SESSION_H
 #define GN_INFER_SESSION_H
 #include "exec/exec.h"
@@ -12,7 +12,8 @@ typedef struct gn_session_options {
     const char *backend, *isa; /* as gn_device_open */
     int64_t threads;
     int batch;
-    int size;          /* 0: the model's own; gather kernels are resampled to another size, which the notes say */
+    int size;          /* 0: the model's own; gather kernels are resampled to another size, which the notes say. An int8 model
+                          has its own size alone */
     int amp;           /* GN_CHOICE_AMP_* */
     bool use_ema;      /* averaged weights where the checkpoint has them */
 } gn_session_options;
@@ -27,7 +28,7 @@ typedef struct gn_lane {
 } gn_lane;
 
 typedef struct gn_session {
-    gn_checkpoint checkpoint; /* after resampling: spec.size is the session's */
+    gn_checkpoint checkpoint; /* after resampling: spec.size is the session's. Without weights where folded->int8 */
     int resampled;            /* gather kernels that were resampled */
     bool averaged;            /* runs with the averaged weights */
     gn_device device;

@@ -222,6 +222,14 @@ static void walk(folding *f)
     copy_weight(f, "head.bias");
 }
 
+genet_status gn_fold_table(gn_weight_table *table, const gn_model *model, genet_error *err)
+{
+    folding f = {.model = model, .table = {.table = table}, .measuring = true};
+    walk(&f);
+    return f.table.failed ? gn_fail_memory(err, sizeof(gn_weight) * (size_t)f.table.capacity, "the folded table of weights")
+                          : GENET_OK;
+}
+
 genet_status gn_fold(gn_folded **folded, const gn_model *model, const gn_weights *weights, genet_error *err)
 {
     genet_status status = GENET_OK;
@@ -230,14 +238,9 @@ genet_status gn_fold(gn_folded **folded, const gn_model *model, const gn_weights
     if (!to)
         return gn_fail_memory(err, sizeof *to, "the folded network");
     to->spec = model->spec;
-    folding f = {.model = model, .from = weights, .to = to, .table = {.table = &to->table}, .measuring = true};
-    walk(&f);
-    if (f.table.failed) {
-        status = gn_fail_memory(err, sizeof(gn_weight) * (size_t)f.table.capacity, "the folded table of weights");
-        goto out;
-    }
+    GN_TRY(gn_fold_table(&to->table, model, err));
     GN_TRY(gn_weights_create(&to->weights, &to->table, weights->dtype, err));
-    f.measuring = false;
+    folding f = {.model = model, .from = weights, .to = to};
     walk(&f);
     *folded = to;
     to = NULL;

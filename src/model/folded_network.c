@@ -53,6 +53,42 @@ static int conv(folded_builder *b, int x, int kernel, int stride, bool relu, int
     return y;
 }
 
+/* Value of one step of the u8 map that a convolution reads. */
+static float input_scale(const folded_builder *b, const char *name)
+{
+    char tensor[96];
+    snprintf(tensor, sizeof tensor, "%s.input_scale", name);
+    int i = gn_weight_find(&b->net->table, tensor);
+    return i < 0 ? 0 : *(const float *)gn_weights_at(&b->net->weights, i); /* 0 is refused by gn_plan_finish */
+}
+
+static int quantize(folded_builder *b, int x, float scale, const char *block)
+{
+    const gn_tensor t = shape(b, x);
+    gn_attr attr = {.scale = scale};
+    int q = gn_plan_tensor(b->plan, GN_ACT, GN_U8, 4, t.dim, "%s.q", block);
+    int in[] = {x}, out[] = {q};
+    STEP(b, QUANTIZE, in, out, &attr, "%s.quantize", block);
+    return q;
+}
+
+/* As conv, in 8 bits: q is u8; y is u8 where out_scale > 0, else of the map type. */
+static int conv_int8(folded_builder *b, int q, gn_attr attr, float out_scale, int add, const char *name)
+{
+    const gn_tensor t = shape(b, q);
+    attr.scale = out_scale;
+    gn_form_padding(b->net->spec.form, t.dim[1], attr.kernel, attr.stride, attr.pad);
+    int64_t side = (t.dim[1] + attr.pad[0] + attr.pad[2] - attr.kernel) / attr.stride + 1;
+    int w = weight(b, "%s.weight", name);
+    int y = add;
+    if (add < 0)
+        y = gn_plan_tensor(b->plan, GN_ACT, out_scale > 0 ? GN_U8 : b->plan->map_type, 4,
+                           (int64_t[4]){t.dim[0], side, side, shape(b, w).dim[0]}, "%s.y", name);
+    int in[] = {q, w, weight(b, "%s.scale", name), weight(b, "%s.bias", name), add}, out[] = {y};
+    STEP(b, CONV_INT8, in, out, &attr, "%s", name);
+    return y;
+}
+
 static int dense(folded_builder *b, int x, bool relu, gn_role role, const char *name)
 {
     const gn_tensor t = shape(b, x);
@@ -155,12 +191,33 @@ static int gated_tail(folded_builder *b, int u, int identity, int stage, const c
     return o;
 }
 
+/* The block's convolutions in 8 bits: one quantised copy of its input serves conv1 and down.conv. */
+static int block_int8(folded_builder *b, int x, int stage, int stride, const char *block)
+{
+    bool plain = b->net->spec.variant == GN_PLAIN;
+    char conv1[64], conv2[64], conv3[64], down[64];
+    int identity = x;
+    snprintf(conv1, sizeof conv1, "%s.conv1", block);
+    snprintf(conv2, sizeof conv2, "%s.conv2", block);
+    snprintf(conv3, sizeof conv3, "%s.conv3", block);
+    snprintf(down, sizeof down, "%s.down.conv", block);
+    int q = quantize(b, x, input_scale(b, conv1), block);
+    int y = conv_int8(b, q, (gn_attr){.kernel = 1, .stride = 1, .relu = true}, input_scale(b, conv2), -1, conv1);
+    y = conv_int8(b, y, (gn_attr){.kernel = 3, .stride = stride, .relu = true}, input_scale(b, conv3), -1, conv2);
+    if (weight(b, "%s.weight", down) >= 0)
+        identity = conv_int8(b, q, (gn_attr){.kernel = 1, .stride = stride}, 0, -1, down);
+    y = conv_int8(b, y, (gn_attr){.kernel = 1, .stride = 1, .relu = plain}, 0, plain ? identity : -1, conv3);
+    return plain ? y : gated_tail(b, y, identity, stage, block);
+}
+
 static int block_forward(folded_builder *b, int x, int stage, int index)
 {
     char block[32], name[64];
     int stride = stage > 0 && index == 0 ? 2 : 1, identity = x;
     bool plain = b->net->spec.variant == GN_PLAIN;
     snprintf(block, sizeof block, "layer%d.%d", stage + 1, index);
+    if (b->net->int8)
+        return block_int8(b, x, stage, stride, block);
     snprintf(name, sizeof name, "%s.conv1", block);
     int y = conv(b, x, 1, 1, true, -1, name);
     snprintf(name, sizeof name, "%s.conv2", block);

@@ -11,7 +11,7 @@ int64_t gn_step_macs(const gn_plan *p, const gn_step *s)
 {
     const gn_tensor *a = operand(p, s->in[0]), *b = operand(p, s->in[1]), *o = operand(p, s->out[0]);
     switch (s->op) {
-    case GN_OP_CONV: /* every output element sums over C*R*S */
+    case GN_OP_CONV: case GN_OP_CONV_INT8: /* every output element sums over C*R*S */
         return o->count * b->dim[1] * b->dim[2] * b->dim[3];
     case GN_OP_CONV_DX: /* in: dy w */
         return a->count * b->dim[1] * b->dim[2] * b->dim[3];
@@ -56,5 +56,7 @@ int64_t gn_step_bytes(const gn_plan *p, const gn_step *s)
     for (int i = 0; i < GN_MAX_OUT; i++)
         if (s->out[i] >= 0)
             sum += (int64_t)p->tensors[s->out[i]].bytes;
+    if (s->op == GN_OP_CONV_INT8) /* its weights are read as bytes */
+        sum -= (int64_t)p->tensors[s->in[1]].bytes - p->tensors[s->in[1]].count;
     return sum;
 }

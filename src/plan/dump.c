@@ -87,6 +87,8 @@ static void dump_attributes(const gn_step *s, gn_text *out)
         gn_text_add(out, " eps2=%g", a->eps2);
     if (a->keep > 0)
         gn_text_add(out, " keep=%g", a->keep);
+    if (a->scale > 0)
+        gn_text_add(out, " scale=%.9g", (double)a->scale);
     if (s->op == GN_OP_SOFTMAX_LOSS)
         gn_text_add(out, " on=%.9g off=%.9g scale=%g%s", a->on, a->off, a->grad_scale, a->exact ? " exact" : "");
 }

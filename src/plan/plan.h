@@ -55,6 +55,7 @@ typedef struct gn_attr {
     double eps, eps2, keep;         /* keep: running = keep*running + (1-keep)*batch */
     double on, off, grad_scale;     /* SOFTMAX_LOSS */
     float mean[3], std[3];          /* INPUT, on the 0..255 scale */
+    float scale;                    /* u8 outputs of QUANTIZE, CONV_INT8: value of one step, > 0 */
 } gn_attr;
 
 typedef enum gn_phase { GN_FORWARD = 1, GN_BACKWARD = 2 } gn_phase;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The shape and type rules of every operation, as ops.def states them. A plan with a step that breaks one is refused
  * before any backend sees it. */
+#include <float.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -127,6 +128,40 @@ static void check_convolutions(checker *k)
     default: /* *_DW: x, dy -> dw */
         want_convolution(k, a, o, b, depthwise);
     }
+}
+
+static void want_scale(checker *k)
+{
+    float scale = k->step->attr.scale;
+    if (!(scale > 0 && scale <= FLT_MAX))
+        complain(k, "a u8 output needs attr.scale, finite and > 0");
+}
+
+static void check_quantize(checker *k)
+{
+    want_type(k, input(k, 0), k->plan->map_type);
+    want_type(k, output(k, 0), GN_U8);
+    want_like(k, output(k, 0), input(k, 0));
+    want_scale(k);
+}
+
+static void check_convolution_int8(checker *k)
+{
+    const gn_tensor *x = input(k, 0), *w = input(k, 1), *y = output(k, 0);
+    const gn_attr *a = &k->step->attr;
+    want(k, w, y->dim[3], x->dim[3], -1, -1);
+    want(k, y, x->dim[0], windows(x->dim[1], w->dim[2], a, 0), windows(x->dim[2], w->dim[3], a, 1), w->dim[0]);
+    want_type(k, x, GN_U8);
+    for (int i = 1; i < 4; i++)
+        want_type(k, input(k, i), vector_type(k));
+    want_vector(k, input(k, 2), y->dim[3]);
+    want_vector(k, input(k, 3), y->dim[3]);
+    if (input(k, 4) && (k->step->in[4] != k->step->out[0] || y->dtype == GN_U8))
+        complain(k, "add is not the output's own tensor of the map type");
+    if (y->dtype == GN_U8)
+        want_scale(k);
+    else
+        want_type(k, y, k->plan->map_type);
 }
 
 static void check_batch_norm(checker *k)
@@ -394,6 +429,12 @@ genet_status gn_step_check(const gn_plan *p, const gn_step *s, genet_error *err)
     case GN_OP_CONV: case GN_OP_CONV_DX: case GN_OP_CONV_DW:
     case GN_OP_DWCONV: case GN_OP_DWCONV_DX: case GN_OP_DWCONV_DW:
         check_convolutions(&k);
+        break;
+    case GN_OP_QUANTIZE:
+        check_quantize(&k);
+        break;
+    case GN_OP_CONV_INT8:
+        check_convolution_int8(&k);
         break;
     case GN_OP_BN_STATS: case GN_OP_GATHER_STATS: case GN_OP_BN_RUNNING: case GN_OP_BN_ACT: case GN_OP_BN_SUMS:
     case GN_OP_BN_DX:

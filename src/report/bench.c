@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * genet_bench: the training step and inference; the loader and the machine's limits are in files of their own. Best and
  * median are over single runs: the best is what the code can do, the median what one gets beside other programs. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +11,7 @@
 #include "formats/json.h"
 #include "genet/bench.h"
 #include "infer/summary.h"
-#include "model/folded.h"
+#include "formats/quantized.h"
 #include "report/bench.h"
 
 #define CLASSES 1000
@@ -51,7 +52,8 @@ static genet_status make_plan(gn_bench_net *n, const gn_settings *s, bool traini
                          .std = {58.395f, 57.12f, 57.375f}};
     gn_smoothing(0.1, CLASSES, false, &o.on, &o.off);
     if (!training) {
-        GN_TRY(gn_fold(&n->folded, n->model, &n->weights, err));
+        if (!n->folded)
+            GN_TRY(gn_fold(&n->folded, n->model, &n->weights, err));
         GN_TRY(gn_folded_plan(n->folded, &o, &n->plan, err));
         GN_TRY(gn_exec_create(&n->exec, n->device.backend, n->device.handle, n->plan, &n->folded->weights, NULL, err));
         goto out;
@@ -69,6 +71,38 @@ out:
     return status;
 }
 
+/* The network of --model; its model and weights move into n. */
+static genet_status load_model(gn_bench_net *n, const char *path, genet_error *err)
+{
+    gn_checkpoint c = {0};
+    bool int8;
+    genet_status status = gn_quantized_is(path, &int8, err);
+    if (status == GENET_OK)
+        status = int8 ? gn_quantized_load(&c, &n->folded, path, err) : gn_checkpoint_load(&c, path, err);
+    if (c.momentum)
+        gn_slab_free(c.momentum, (size_t)c.model->weights.param_count * sizeof(float));
+    c.momentum = NULL;
+    n->model = c.model;
+    n->weights = c.weights;
+    c.model = NULL;
+    c.weights = (gn_weights){0};
+    gn_checkpoint_free(&c);
+    if (int8 && status == GENET_OK)
+        snprintf(n->precision + strlen(n->precision), sizeof n->precision - strlen(n->precision), "; the trunk's convolutions int8");
+    return status;
+}
+
+/* The network that the settings describe, with initial weights. */
+static genet_status make_model(gn_bench_net *n, const gn_model_spec *spec, genet_error *err)
+{
+    genet_status status = gn_model_create(&n->model, spec, err);
+    if (status == GENET_OK)
+        status = gn_weights_create(&n->weights, &n->model->weights, GN_F32, err);
+    if (status == GENET_OK)
+        gn_weights_init(&n->weights, GN_INIT_TORCH, false, 1);
+    return status;
+}
+
 genet_status gn_bench_net_open(gn_bench_net *n, const gn_settings *s, int batch, bool training, genet_error *err)
 {
     static const int extents[] = {0, 2, 4, 8}; /* options.def */
@@ -80,9 +114,7 @@ genet_status gn_bench_net_open(gn_bench_net *n, const gn_settings *s, int batch,
     n->batch = batch;
     GN_TRY(gn_device_open_settings(&n->device, s, err));
     n->map_type = gn_device_precision(&n->device, s->amp, n->precision, sizeof n->precision);
-    GN_TRY(gn_model_create(&n->model, &spec, err));
-    GN_TRY(gn_weights_create(&n->weights, &n->model->weights, GN_F32, err));
-    gn_weights_init(&n->weights, GN_INIT_TORCH, false, 1);
+    GN_TRY(*s->model ? load_model(n, s->model, err) : make_model(n, &spec, err));
     GN_TRY(make_plan(n, s, training, err));
     GN_TRY(make_inputs(n, err));
 out:
@@ -316,6 +348,8 @@ genet_status genet_bench(const genet_config *config, const char *what, int as_js
     gn_bench_report r = {0};
     genet_status status = gn_fail(err, GENET_USAGE, "%s cannot be measured: step, loader, infer or limits", what);
     *report = NULL;
+    if (*gn_config_settings(config)->model && strcmp(what, "infer"))
+        return gn_fail(err, GENET_USAGE, "--model is measured by infer alone; %s takes the network that the settings describe", what);
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (strcmp(what, all[i].name))
             continue;

@@ -52,11 +52,12 @@ static void a_wrong_gradient_is_noticed(void **state)
     rig_close(&r);
 }
 
-/* Every operation occurs in a scenario; the three of evaluation and input are tested by value. */
+/* Every operation occurs in a scenario; those of evaluation, input and 8-bit inference are tested by value. */
 static void every_operation_is_covered(void **state)
 {
     (void)state;
-    bool seen[GN_OP_COUNT] = {[GN_OP_INPUT] = true, [GN_OP_BN_RUNNING] = true, [GN_OP_GATHER] = true};
+    bool seen[GN_OP_COUNT] = {[GN_OP_INPUT] = true, [GN_OP_BN_RUNNING] = true, [GN_OP_GATHER] = true,
+                               [GN_OP_QUANTIZE] = true, [GN_OP_CONV_INT8] = true};
     for (int i = 0; i < scenario_count; i++)
         for (int v = 0; v < scenarios[i].variants; v++) {
             rig r;

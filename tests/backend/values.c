@@ -397,6 +397,55 @@ static void bf16_rounds_to_nearest_even(void **state)
     rig_close(&r);
 }
 
+/* --- 8 bits ------------------------------------------------------------------------------------------------------------ */
+
+static void quantize_rounds_ties_to_even(void **state)
+{
+    (void)state;
+    static const gn_dtype types[] = {GN_F32, GN_F64, GN_BF16};
+    for (int t = 0; t < 3; t++) {
+        rig r;
+        open_rig(&r, types[t]);
+        int x = rig_map(&r, 1, 1, 3, 4), q = rig_typed(&r, GN_U8, 4, 1, 1, 3, 4);
+        rig_step(&r, GN_OP_QUANTIZE, &(gn_attr){.scale = 0.5f}, LIST(x), LIST(q));
+        rig_finish(&r);
+        PUT(&r, x, 0.25, 0.75, 1.25, 1.75, -1, 0, 127.25, 127.75, 1000, INFINITY, -INFINITY, NAN);
+        rig_run(&r, GN_FORWARD);
+        EXPECT(&r, q, 0, 0, 2, 2, 4, 0, 0, 254, 255, 255, 255, 0, 0);
+        rig_close(&r);
+    }
+}
+
+/* Two pixels of two channels; sums 255*127*2 = 64770 and 255*127*1 - 255 that 16 bits cannot hold; a negative one. */
+static void int8_convolution_is_exact(void **state)
+{
+    (void)state;
+    for (int bytes = 0; bytes < 2; bytes++) {
+        rig r;
+        open_rig(&r, GN_F32);
+        int x = rig_typed(&r, GN_U8, 4, 1, 1, 2, 2), w = rig_weight(&r, 3, 2, 1, 1), scale = rig_vector(&r, 1, 3, 1, 1);
+        int bias = rig_vector(&r, 1, 3, 1, 1), y = bytes ? rig_typed(&r, GN_U8, 4, 1, 1, 2, 3) : rig_map(&r, 1, 1, 2, 3);
+        gn_attr attr = {.kernel = 1, .stride = 1, .scale = 128};
+        if (bytes)
+            rig_step(&r, GN_OP_CONV_INT8, &attr, LIST(x, w, scale, bias), LIST(y));
+        else
+            rig_step(&r, GN_OP_CONV_INT8, &attr, LIST(x, w, scale, bias, y), LIST(y));
+        rig_finish(&r);
+        PUT(&r, x, 255, 255, 255, 3);
+        PUT(&r, w, 127, 127, 127, -1, -127, 5);
+        PUT(&r, scale, 0.5, 0.25, 1);
+        PUT(&r, bias, 1, -2, 0.5);
+        if (!bytes)
+            PUT(&r, y, 100, 0, 0, 0, 1, 2);
+        rig_run(&r, GN_FORWARD);
+        if (bytes) /* over 128: 253.02, 62.74, below 0; 128, 63.23, below 0 */
+            EXPECT(&r, y, 0, 253, 63, 0, 128, 63, 0);
+        else
+            EXPECT(&r, y, 0, 32486, 8030.5, -31109.5, 16384, 8094.5, -32367.5);
+        rig_close(&r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -415,6 +464,8 @@ int main(void)
         cmocka_unit_test(loss_follows_both_conventions),
         cmocka_unit_test(mixed_targets_smooth_first),
         cmocka_unit_test(bf16_rounds_to_nearest_even),
+        cmocka_unit_test(quantize_rounds_ties_to_even),
+        cmocka_unit_test(int8_convolution_is_exact),
     };
     return cmocka_run_group_tests_name("values of ref", tests, NULL, NULL);
 }

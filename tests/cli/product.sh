@@ -130,6 +130,53 @@ if command -v script > /dev/null && script --version 2> /dev/null | grep -q util
     says 'b\xff\x1b[2J.jpg'
 fi
 
+# --- 8 bits ---------------------------------------------------------------------------------------------------------------------
+int8=$tmp/int8.safetensors
+top1() { # of the last evaluation, in hundredths of a percent
+    sed -n 's/^top-1  \([0-9]*\)\.\([0-9]*\) %.*/\1\2/p' "$out"
+}
+find "$tmp/shelf" -type f -exec cksum {} + | sort > "$tmp/before"
+runs 0 quantize "$model" --data "$tmp/shelf/train" --val "$tmp/shelf/val" --calibration-images 40 --out "$int8"; clean
+says "28 convolutions in 8 bits, calibrated on 40 pictures (mse)"
+says "$images images of $tmp/shelf/val"
+[ "$(grep -Ec '^(float|int8) +[0-9.]+ %' "$out")" = 2 ] || fault "no scores before and after"
+[ "$(grep -Ec '^layer[1-4]\.[01]\.(conv[123]|down\.conv) +[0-9.]+ % +[0-9.]+ %' "$out")" = 5 ] || fault "not the five largest errors"
+find "$tmp/shelf" -type f -exec cksum {} + | sort | cmp -s - "$tmp/before" || fault "the data was touched"
+runs 0 eval --model "$model" --data "$tmp/shelf/val"
+float=$(top1)
+for way in "" "--amp off" "--backend ref" "--batch 1" "--amp off --isa sse4"; do
+    case $way in *sse4*) [ "$(uname -m)" = x86_64 ] || continue ;; esac
+    # shellcheck disable=SC2086
+    runs 0 eval --model "$int8" --data "$tmp/shelf/val" $way; clean
+    lost=$((float - $(top1)))
+    [ "${lost#-}" -le 800 ] || fault "top-1 went from $float to $(top1) hundredths of a percent"
+done
+runs 0 predict --model "$int8" --top 1 "$tmp/shelf/val"; clean
+[ "$(grep -c ' %  ' "$out")" = "$images" ] || fault "not a line a picture"
+runs 0 info "$int8"; says "int8: the trunk's convolutions in 8 bits, calibration mse on 40 pictures"; clean
+runs 0 info --json "$int8"; says '"calibration":"mse","calibration_images":40'; clean
+runs 0 bench infer --model "$int8" --batch 1 --threads 1; says "CONV_INT8"
+runs 0 quantize --model "$model" --data "$tmp/shelf/train" --calibration max --out "$tmp/max.safetensors" --json; clean
+says '"val_images": 0, "top1_before": null'
+says '{"name": "layer4.1.conv3", "largest": '
+awk -F'[:,]' '/"clip"/ { if ($4 != $6) exit 1 }' "$out" || fault "cut off below the maximum"
+runs 0 quantize --model "$model" --size 48 --data "$tmp/shelf/train" --out "$tmp/48.safetensors"; says "nothing was measured"
+complains "resampled from 32 to 48"
+runs 0 predict --model "$tmp/48.safetensors" "$first"
+runs 5 predict --model "$int8" --size 48 "$first"; complains "genet quantize --size 48"; silent
+runs 5 quantize --model "$int8" --data "$tmp/shelf/train" --out "$tmp/twice.safetensors"; complains "an int8 model already"; silent
+runs 5 export --model "$int8" --format mindir --out "$tmp/no"; complains "is an int8 model (genet quantize)"; silent
+# shellcheck disable=SC2086
+runs 5 train --init "$int8" --data "$tmp/shelf/train" --out "$tmp/no" --epochs 1 $small; complains "is an int8 model"
+runs 2 quantize --model "$model" --out "$tmp/no"; complains "--data"; silent
+runs 2 quantize --data "$tmp/shelf/train" --out "$tmp/no"; complains "--model"; silent
+runs 2 quantize --model "$model" --data "$tmp/shelf/train"; complains "--out"; silent
+runs 5 quantize --model "$model" --data "$tmp/shelf/train" --val "$tmp/other" --out "$tmp/no"; complains "unheard-of"; silent
+[ ! -e "$tmp/no" ] || fault "a file in spite of it"
+runs 2 bench step --model "$model"; complains "infer alone"; silent
+head -c 20000 "$int8" > "$tmp/cut.safetensors"
+runs 4 predict --model "$tmp/cut.safetensors" "$first"; complains "cut.safetensors"; silent
+
 # --- describing ------------------------------------------------------------------------------------------------------------------
 runs 0 info "$model"; says "Gather-Excite theta-plus"; says "ResNet-26"; clean
 runs 0 info --json "$model"; says '"theta-plus"'; clean

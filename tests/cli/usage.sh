@@ -12,7 +12,7 @@ runs 0 --help; says "genet train"; says "genet predict --model"; clean
 runs 0 help; says "genet train"; clean
 runs 0 --version; says "genet 0."; clean
 runs 2; complains "genet train"; silent
-for command in train eval predict info "data stats" "data draw-shelf" export import; do
+for command in train eval predict info "data stats" "data draw-shelf" export import quantize; do
     # shellcheck disable=SC2086
     runs 0 $command --help
     clean

@@ -40,7 +40,7 @@ static void table(void **state)
         size_t id;
         assert_true(gn_option_find(shown->key, &id) == o && id == i);
         assert_int_equal(strspn(shown->key, "abcdefghijklmnopqrstuvwxyz-"), strlen(shown->key));
-        assert_true(*shown->commands && strspn(shown->commands, "TEPDBIXM") == strlen(shown->commands));
+        assert_true(*shown->commands && strspn(shown->commands, "TEPDBIXMQ") == strlen(shown->commands));
         assert_true(*shown->help && shown->help[strlen(shown->help) - 1] != '.');
         if (shown->type != GENET_OPTION_LIST)
             set(s, shown->key, shown->default_text);

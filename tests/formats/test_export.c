@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * genet_export and genet_import as their callers see them: every format, what is refused and why, and that a failed export
  * leaves nothing. */
-#include "formats/formats_common.h"
+#include "formats/int8_net.h"
+#include "formats/quantized.h"
 #include "genet/export.h"
 
 static genet_config *config;
@@ -145,6 +146,25 @@ static void averaged_weights_are_chosen(void **state)
     gn_checkpoint_free(&c);
 }
 
+/* The file of an int8 network, calibrated on one picture. */
+static void save_int8(gn_model_spec spec, char path[4096], const char *name)
+{
+    genet_error e;
+    gn_checkpoint c;
+    make_checkpoint(&c, spec, GN_NAMES_GENET, 1);
+    int64_t n = (int64_t)spec.size * spec.size * 3;
+    float *input = calloc((size_t)n, sizeof *input);
+    assert_non_null(input);
+    for (int64_t i = 0; i < n; i++)
+        input[i] = (float)(golden_hash("pixels", (uint64_t)i) >> 56) / 64 - 2;
+    gn_folded *f = make_int8(&c, input, 1, NULL);
+    c.quantized = gn_strdup("{\"method\":\"max\"}");
+    MUST(gn_quantized_save(&c, f, scratch(path, name), NULL, &e));
+    gn_folded_free(f);
+    free(input);
+    gn_checkpoint_free(&c);
+}
+
 static void refuse(genet_status wanted, const char *word)
 {
     genet_error e = {0};
@@ -193,6 +213,45 @@ static void refusals(void **state)
     refuse(GENET_USAGE, "folder");
     set("out", "/nowhere/x.onnx");
     refuse(GENET_IO, "/nowhere/x.onnx");
+}
+
+static void int8_models_become_onnx(void **state)
+{
+    (void)state;
+    static const char *const others[] = {"mindir", "mindspore", "safetensors", "safetensors-torchvision", "safetensors-timm"};
+    char model[4096], out[4096], list[4096];
+    genet_error e;
+    genet_export_result r;
+    gn_map map;
+    save_int8(small_spec(GN_THETA_PLUS, 2), model, "int8.safetensors");
+    for (int way = 0; way < 4; way++) {
+        begin(model, out, "int8.onnx");
+        set("input", way % 2 ? "uint8" : "float");
+        set("fixed-batch", way / 2 ? "3" : "0");
+        MUST(genet_export(config, &r, &e));
+        assert_int_equal(r.checked_images, way / 2 ? 3 : 2);
+        assert_true(gn_file_exists(out) && r.logits_rms > 0 && r.largest_difference < 0.05 * r.logits_rms);
+        assert_non_null(strstr(r.network, "int8"));
+        assert_non_null(strstr(r.notes, "24 maps of 8-bit numbers"));
+    }
+    MUST(gn_file_write(scratch(list, "list"), "a\nb\nc\nd\ne\nf\ng\nh\ni\njot\n", 22, &e));
+    begin(model, out, "int8.onnx");
+    set("class-list", list);
+    set("check", "0");
+    MUST(genet_export(config, &r, &e));
+    assert_int_equal(r.checked_images, 0);
+    MUST(gn_map_open(&map, out, &e));
+    assert_non_null(memmem(map.data, map.bytes, "\"jot\"", 5));
+    assert_non_null(memmem(map.data, map.bytes, "genet.quantized", 15));
+    gn_map_close(&map);
+    begin(model, out, "kept.onnx");
+    set("keep-bn", "true");
+    refuse(GENET_USAGE, "--keep-bn");
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        begin(model, out, "never");
+        set("format", others[i]);
+        refuse(GENET_MISMATCH, "--format onnx");
+    }
 }
 
 static void a_network_that_is_not_a_number_is_not_exported(void **state)
@@ -253,7 +312,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(onnx_is_checked), cmocka_unit_test(weights_are_read_back), cmocka_unit_test(averaged_weights_are_chosen),
-        cmocka_unit_test(refusals), cmocka_unit_test(a_network_that_is_not_a_number_is_not_exported), cmocka_unit_test(imports)};
+        cmocka_unit_test(refusals), cmocka_unit_test(int8_models_become_onnx),
+        cmocka_unit_test(a_network_that_is_not_a_number_is_not_exported), cmocka_unit_test(imports)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     genet_config_free(config);
     remove_scratch();

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Makes what the interop tests read: for every variant, form and extent a checkpoint, its ONNX forms, its MINDIR, where there
- * is one its .ckpt and its torchvision or timm file, and the reference backend's logits in double precision.
+ * is one its .ckpt and its torchvision or timm file, the int8 network's ONNX forms, and the reference backend's logits in
+ * double precision.
  * usage: make_interop FOLDER. Prints one name a line. */
 #include "formats/foreign.h"
+#include "formats/int8_net.h"
 #include "formats/mindir.h"
 #include "formats/mindspore_ckpt.h"
 #include "formats/onnx.h"
@@ -24,6 +26,51 @@ static void must(genet_status status, const genet_error *e)
         return;
     fprintf(stderr, "%s\n", e->text);
     exit(1);
+}
+
+/* Logits of the written graph by our own interpreter: what the file says, in float. */
+static void run_graph(const char *path, const float *planes, float *logits)
+{
+    genet_error e;
+    gn_map map;
+    gn_onnx *m;
+    must(gn_map_open(&map, path, &e), &e);
+    must(gn_onnx_open(&m, map.data, map.bytes, path, &e), &e);
+    must(gn_onnx_run(m, planes, IMAGES, logits, &e), &e);
+    gn_onnx_close(m);
+    gn_map_close(&map);
+}
+
+/* The int8 network, calibrated on the same pictures: two ONNX files, its logits in double precision, and the graph's. */
+static void make_int8_files(const gn_checkpoint *c, const char *name, const double *x, const float *planes)
+{
+    char path[4096];
+    genet_error e;
+    int classes = c->model->spec.classes, n = IMAGES * classes;
+    int64_t count = (int64_t)IMAGES * c->model->spec.size * c->model->spec.size * 3;
+    float *input = malloc((size_t)count * 4), *logits = malloc((size_t)n * 4), *theirs = malloc((size_t)n * 4);
+    double *wide = malloc((size_t)n * 8);
+    if (!input || !logits || !theirs || !wide)
+        exit(1);
+    for (int64_t i = 0; i < count; i++)
+        input[i] = (float)x[i];
+    gn_folded *f = make_int8(c, input, IMAGES, NULL);
+    run_folded(f, GN_F64, x, IMAGES, wide, NULL);
+    for (int i = 0; i < n; i++)
+        logits[i] = (float)wide[i];
+    must(gn_onnx_write_int8(c, f, &(gn_onnx_options){.pixels = true, .batch = IMAGES}, in_folder(path, name, ".int8.fixed.onnx"), NULL,
+                            &e), &e);
+    must(gn_onnx_write_int8(c, f, &(gn_onnx_options){0}, in_folder(path, name, ".int8.onnx"), NULL, &e), &e);
+    run_graph(path, planes, theirs);
+    const gn_st_tensor t[2] = {
+        {.name = (char *)"logits", .dtype = "F32", .rank = 2, .dim = {IMAGES, classes}, .data = (unsigned char *)logits},
+        {.name = (char *)"graph", .dtype = "F32", .rank = 2, .dim = {IMAGES, classes}, .data = (unsigned char *)theirs}};
+    must(gn_safetensors_write(in_folder(path, name, ".int8.logits.safetensors"), t, 2, NULL, NULL, 0, NULL, &e), &e);
+    gn_folded_free(f);
+    free(input);
+    free(logits);
+    free(theirs);
+    free(wide);
 }
 
 static void write_expected(const gn_checkpoint *c, const char *name)
@@ -52,6 +99,7 @@ static void write_expected(const gn_checkpoint *c, const char *name)
         {.name = (char *)"input", .dtype = "F32", .rank = 4, .dim = {IMAGES, 3, size, size}, .data = (unsigned char *)planes},
         {.name = (char *)"logits", .dtype = "F32", .rank = 2, .dim = {IMAGES, classes}, .data = (unsigned char *)rounded}};
     must(gn_safetensors_write(in_folder(path, name, ".expected.safetensors"), t, 3, NULL, NULL, 0, NULL, &e), &e);
+    make_int8_files(c, name, x, planes);
     free(pixels);
     free(x);
     free(logits);

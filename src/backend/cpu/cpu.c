@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The cpu backend: dense convolutions by oneDNN (onednn.c), all else by own kernels (kernels.h), and their f32 weight gradients too
- * where those are faster (wgrad.h), all on the same OpenMP threads.
+ * where those are faster (wgrad.h), all on the same OpenMP threads. Without 8-bit multiply-add that is exact, CONV_INT8 is a
+ * convolution in f32 between two own passes.
  *
  * Invariants: prepare makes every primitive and takes all memory; run takes none and, once warm, starts no thread. One
  * scratch slab serves all steps, since they run one after another. Weights are packed before every use in a plan that
@@ -15,6 +16,7 @@
 
 typedef struct device {
     int threads;
+    bool int8;         /* oneDNN may be asked for 8-bit convolutions: no lesser instruction set is wanted */
     const gn_kernels *f32, *bf16;
     const gn_wgrad *wgrad; /* NULL: none of this instruction set */
     gn_wgrad_choice wgrad_choice;
@@ -22,13 +24,14 @@ typedef struct device {
 } device;
 
 typedef struct prepared_step {
-    gn_kernel *kernel; /* NULL: conv or wgrad */
+    gn_kernel *kernel; /* NULL: conv alone, or wgrad */
     int phases, threads;
     gn_conv *conv;
     const gn_wgrad *wgrad;
     gn_conv_shape shape; /* wgrad's */
     bool stale;        /* packed weights have to be made again */
     size_t packed_at;  /* in the slab of packed weights, where the plan does not train */
+    size_t own_at, scratch_at; /* bytes: the threads' scratch, oneDNN's scratch in the slab */
     gn_job job;
     char implementation[96];
 } prepared_step;
@@ -65,6 +68,7 @@ static genet_status open_device(void **out, const gn_backend_options *options, g
     if (!d)
         return gn_fail_memory(err, sizeof *d, "a device");
     d->threads = options->threads;
+    d->int8 = !isa || !strcmp(isa, "avx512");
     d->f32 = gn_kernels_find(isa, false, err);
     d->bf16 = gn_kernels_find(isa, true, err);
     if (options->threads < 1)
@@ -105,7 +109,7 @@ static bool native(void *d, gn_dtype map_type)
 static const gn_tensor *main_map(const gn_plan *p, const gn_step *s)
 {
     switch (s->op) {
-    case GN_OP_INPUT: case GN_OP_GLOBAL_POOL_DX:
+    case GN_OP_INPUT: case GN_OP_GLOBAL_POOL_DX: case GN_OP_CONV_INT8:
         return &p->tensors[s->out[0]];
     case GN_OP_TAIL_DX: /* d may be absent */
         return &p->tensors[s->in[1]];
@@ -164,13 +168,13 @@ static genet_status check_types(const gn_plan *p, const gn_step *s, genet_error 
 
 static gn_conv_shape conv_shape(const gn_plan *p, const gn_step *s)
 {
-    const bool forward = s->op == GN_OP_CONV, weights = s->op == GN_OP_CONV_DW;
+    const bool int8 = s->op == GN_OP_CONV_INT8, forward = s->op == GN_OP_CONV || int8, weights = s->op == GN_OP_CONV_DW;
     const gn_tensor *x = &p->tensors[s->op == GN_OP_CONV_DX ? s->out[0] : s->in[0]];
     const gn_tensor *w = &p->tensors[weights ? s->out[0] : s->in[1]];
     const gn_tensor *y = &p->tensors[forward ? s->out[0] : weights ? s->in[1] : s->in[0]];
     gn_conv_shape g = {x->dim[0], x->dim[1], x->dim[2], x->dim[3], y->dim[1], y->dim[2], w->dim[0], w->dim[2], w->dim[3],
-                       s->attr.stride, {0}, x->dtype == GN_BF16, forward && s->in[2] >= 0, forward && s->in[3] >= 0,
-                       forward && s->attr.relu};
+                       s->attr.stride, {0}, (int8 ? y : x)->dtype == GN_BF16, forward && !int8 && s->in[2] >= 0,
+                       forward && s->in[int8 ? 4 : 3] >= 0, forward && s->attr.relu, int8, int8 && y->dtype == GN_U8};
     for (int i = 0; i < 4; i++)
         g.pad[i] = s->attr.pad[i];
     return g;
@@ -178,7 +182,7 @@ static gn_conv_shape conv_shape(const gn_plan *p, const gn_step *s)
 
 static bool is_conv(gn_op op)
 {
-    return op == GN_OP_CONV || op == GN_OP_CONV_DX || op == GN_OP_CONV_DW;
+    return op == GN_OP_CONV || op == GN_OP_CONV_DX || op == GN_OP_CONV_DW || op == GN_OP_CONV_INT8;
 }
 
 static size_t aligned(size_t bytes)
@@ -209,14 +213,12 @@ static genet_status prepare_wgrad(prepared *p, prepared_step *k, const gn_step *
     return GENET_OK;
 }
 
-/* Creates the primitive of a convolution; *scratch grows to what it needs. */
-static genet_status prepare_conv(prepared *p, prepared_step *k, const gn_step *s, size_t *scratch, genet_error *err)
+/* Creates the primitive of a convolution; *scratch grows to what it needs behind k->scratch_at. */
+static genet_status prepare_conv(prepared *p, prepared_step *k, const gn_step *s, const gn_conv_shape *g, size_t *scratch,
+                                 genet_error *err)
 {
-    const gn_conv_kind kind = s->op == GN_OP_CONV ? GN_CONV_FORWARD : s->op == GN_OP_CONV_DX ? GN_CONV_DATA : GN_CONV_WEIGHTS;
-    const gn_conv_shape g = conv_shape(p->plan, s);
-    if (kind == GN_CONV_WEIGHTS && takes_own_wgrad(p->device, &g))
-        return prepare_wgrad(p, k, s, &g, scratch);
-    genet_status status = gn_conv_create(&k->conv, p->device->onednn, kind, &g, err);
+    const gn_conv_kind kind = s->op == GN_OP_CONV_DX ? GN_CONV_DATA : s->op == GN_OP_CONV_DW ? GN_CONV_WEIGHTS : GN_CONV_FORWARD;
+    genet_status status = gn_conv_create(&k->conv, p->device->onednn, kind, g, err);
     if (status != GENET_OK) {
         gn_error_prefix(err, "step %s of %s", gn_op_name(s->op), s->label);
         return status;
@@ -229,6 +231,7 @@ static genet_status prepare_conv(prepared *p, prepared_step *k, const gn_step *s
         k->packed_at = p->packed_bytes;
         p->packed_bytes += packed;
     }
+    bytes += k->scratch_at;
     *scratch = bytes > *scratch ? bytes : *scratch;
     snprintf(k->implementation, sizeof k->implementation, "%s", gn_conv_implementation(k->conv));
     return GENET_OK;
@@ -254,10 +257,41 @@ static genet_status prepare_kernel(prepared *p, prepared_step *k, const gn_step 
         k->job.tout[i] = s->out[i] < 0 ? NULL : &plan->tensors[s->out[i]];
     size_t shared = aligned(need.shared * sizeof(float));
     size_t bytes = shared + (size_t)k->threads * k->job.own_stride * sizeof(float);
-    k->packed_at = shared; /* of the threads' scratch, until the slab is there */
+    k->own_at = shared;
+    k->scratch_at = bytes;
     *scratch = bytes > *scratch ? bytes : *scratch;
     snprintf(k->implementation, sizeof k->implementation, "own:%s", kernels->isa);
     return GENET_OK;
+}
+
+/* In 8 bits where oneDNN does it exactly; else in f32 between the two phases of the own kernel. */
+static genet_status prepare_int8(prepared *p, prepared_step *k, const gn_step *s, size_t *scratch, genet_error *err)
+{
+    genet_status status;
+    genet_error why;
+    gn_conv_shape g = conv_shape(p->plan, s);
+    if (p->device->int8) {
+        status = prepare_conv(p, k, s, &g, scratch, &why);
+        if (status == GENET_OK)
+            return status;
+        if (status != GENET_UNSUPPORTED)
+            return gn_fail(err, status, "%s", why.text);
+    }
+    g.int8 = g.bytes = g.bf16 = g.add = g.relu = false;
+    status = prepare_kernel(p, k, s, scratch, err);
+    return status == GENET_OK ? prepare_conv(p, k, s, &g, scratch, err) : status;
+}
+
+static genet_status prepare_step(prepared *p, prepared_step *k, const gn_step *s, genet_error *err)
+{
+    if (s->op == GN_OP_CONV_INT8)
+        return prepare_int8(p, k, s, &p->scratch_bytes, err);
+    if (!is_conv(s->op))
+        return prepare_kernel(p, k, s, &p->scratch_bytes, err);
+    const gn_conv_shape g = conv_shape(p->plan, s);
+    if (s->op == GN_OP_CONV_DW && takes_own_wgrad(p->device, &g))
+        return prepare_wgrad(p, k, s, &g, &p->scratch_bytes);
+    return prepare_conv(p, k, s, &g, &p->scratch_bytes, err);
 }
 
 /* Tells every step where its memory lies. */
@@ -265,15 +299,15 @@ static genet_status place(prepared *p, genet_error *err)
 {
     for (int i = 0; i < p->plan->step_count; i++) {
         prepared_step *k = &p->steps[i];
-        if (k->wgrad)
-            continue; /* at the beginning of the scratch */
-        if (!k->conv) {
+        if (k->kernel) {
             k->job.shared = p->scratch;
-            k->job.own = p->scratch + k->packed_at / sizeof(float);
-            continue;
+            k->job.own = p->scratch + k->own_at / sizeof(float);
         }
-        char *packed = p->trains ? (char *)p->scratch + aligned(gn_conv_scratch_bytes(k->conv)) : (char *)p->packed + k->packed_at;
-        genet_status status = gn_conv_place(k->conv, packed, p->scratch, err);
+        if (!k->conv)
+            continue;
+        char *scratch = (char *)p->scratch + k->scratch_at;
+        char *packed = p->trains ? scratch + aligned(gn_conv_scratch_bytes(k->conv)) : (char *)p->packed + k->packed_at;
+        genet_status status = gn_conv_place(k->conv, packed, scratch, err);
         if (status != GENET_OK)
             return status;
     }
@@ -313,8 +347,7 @@ static genet_status prepare(void *d, const gn_plan *plan, void **out, genet_erro
     for (int i = 0; i < plan->step_count; i++) {
         const gn_step *s = &plan->steps[i];
         GN_TRY(check_types(plan, s, err));
-        GN_TRY(is_conv(s->op) ? prepare_conv(p, &p->steps[i], s, &p->scratch_bytes, err)
-                              : prepare_kernel(p, &p->steps[i], s, &p->scratch_bytes, err));
+        GN_TRY(prepare_step(p, &p->steps[i], s, err));
     }
     p->scratch = gn_slab_alloc(p->scratch_bytes);
     p->packed = gn_slab_alloc(p->packed_bytes);
@@ -353,17 +386,18 @@ static genet_status check_mix(const gn_job *j, genet_error *err)
     return GENET_OK;
 }
 
-static void run_kernel(const prepared_step *k)
+/* Phases begin..end-1. */
+static void run_kernel(const prepared_step *k, int begin, int end)
 {
     if (k->threads == 1) {
-        for (int phase = 0; phase < k->phases; phase++)
+        for (int phase = begin; phase < end; phase++)
             k->kernel(&k->job, phase, 0, 1);
         return;
     }
 #pragma omp parallel num_threads(k->threads)
     {
         const int me = omp_get_thread_num(), all = omp_get_num_threads();
-        for (int phase = 0; phase < k->phases; phase++) {
+        for (int phase = begin; phase < end; phase++) {
             k->kernel(&k->job, phase, me, all);
 #pragma omp barrier
         }
@@ -381,21 +415,34 @@ static void run_wgrad(const prepared *p, const prepared_step *k, const float *x,
     }
 }
 
+static genet_status pack(prepared *p, prepared_step *k, const gn_step *s, void *const *data, genet_error *err)
+{
+    const float *w = data[s->in[1]];
+    if (!gn_conv_packed_bytes(k->conv) || !(p->trains || k->stale))
+        return GENET_OK;
+    const float y_scale = p->plan->tensors[s->out[0]].dtype == GN_U8 ? s->attr.scale : 1;
+    genet_status status = s->op == GN_OP_CONV_INT8 && !k->kernel
+                              ? gn_conv_pack_int8(k->conv, w, data[s->in[2]], data[s->in[3]], y_scale, err)
+                              : gn_conv_pack(k->conv, w, err);
+    k->stale = status != GENET_OK;
+    return status;
+}
+
 static genet_status run_conv(prepared *p, prepared_step *k, const gn_step *s, void *const *data, genet_error *err)
 {
-    const bool forward = s->op == GN_OP_CONV, weights = s->op == GN_OP_CONV_DW;
+    const bool forward = s->op == GN_OP_CONV || s->op == GN_OP_CONV_INT8, weights = s->op == GN_OP_CONV_DW;
     const float *w = data[weights ? s->out[0] : s->in[1]];
     const void *x = data[s->op == GN_OP_CONV_DX ? s->out[0] : s->in[0]];
     const void *y = data[forward ? s->out[0] : weights ? s->in[1] : s->in[0]];
     const int threads_before = omp_get_max_threads();
-    genet_status status = GENET_OK;
-    omp_set_num_threads(p->device->threads);
-    if (!weights && gn_conv_packed_bytes(k->conv) && (p->trains || k->stale)) {
-        status = gn_conv_pack(k->conv, w, err);
-        k->stale = status != GENET_OK;
+    if (k->kernel) { /* CONV_INT8 in f32: what the kernel's first phase made, for its second */
+        x = k->job.shared;
+        y = gn_kernel_sums(&k->job);
     }
+    omp_set_num_threads(p->device->threads);
+    genet_status status = weights ? GENET_OK : pack(p, k, s, data, err);
     if (status == GENET_OK)
-        status = gn_conv_run(k->conv, x, w, forward && s->in[2] >= 0 ? data[s->in[2]] : NULL, y, err);
+        status = gn_conv_run(k->conv, x, w, s->op == GN_OP_CONV && s->in[2] >= 0 ? data[s->in[2]] : NULL, y, err);
     omp_set_num_threads(threads_before);
     return status;
 }
@@ -403,25 +450,28 @@ static genet_status run_conv(prepared *p, prepared_step *k, const gn_step *s, vo
 static genet_status run(void *p_, int number, void *const *data, genet_error *err)
 {
     prepared *p = p_;
+    genet_status status = GENET_OK;
     const gn_step *s = &p->plan->steps[number];
     prepared_step *k = &p->steps[number];
-    if (k->conv)
-        return run_conv(p, k, s, data, err);
     if (k->wgrad) {
         run_wgrad(p, k, data[s->in[0]], data[s->in[1]], data[s->out[0]]);
         return GENET_OK;
     }
+    if (!k->kernel)
+        return run_conv(p, k, s, data, err);
     for (int i = 0; i < GN_MAX_IN; i++)
         k->job.in[i] = s->in[i] < 0 ? NULL : data[s->in[i]];
     for (int i = 0; i < GN_MAX_OUT; i++)
         k->job.out[i] = s->out[i] < 0 ? NULL : data[s->out[i]];
-    if (s->op == GN_OP_INPUT) {
-        genet_status status = check_mix(&k->job, err);
-        if (status != GENET_OK)
-            return status;
+    if (s->op == GN_OP_INPUT)
+        GN_TRY(check_mix(&k->job, err));
+    if (k->conv) {
+        run_kernel(k, 0, 1);
+        GN_TRY(run_conv(p, k, s, data, err));
     }
-    run_kernel(k);
-    return GENET_OK;
+    run_kernel(k, k->conv ? 1 : 0, k->phases);
+out:
+    return status;
 }
 
 static void weights_changed(void *p_)

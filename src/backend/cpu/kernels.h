@@ -25,7 +25,7 @@ typedef void gn_kernel(const gn_job *j, int phase, int me, int all);
 /* The kernels of one instruction set and map type. */
 typedef struct gn_kernels {
     const char *isa; /* "avx2" */
-    gn_kernel *run[GN_OP_COUNT]; /* NULL for dense convolutions */
+    gn_kernel *run[GN_OP_COUNT]; /* NULL for dense convolutions; that of CONV_INT8 runs before and behind one in f32 */
     void (*sgd)(const gn_sgd *g, int me, int all);
 } gn_kernels;
 
@@ -37,6 +37,8 @@ typedef struct gn_scratch {
     size_t shared, own;
 } gn_scratch;
 gn_scratch gn_kernel_scratch(const gn_plan *plan, const gn_step *step);
+/* CONV_INT8 in f32: x lies at the start of the shared scratch, its convolution's sums behind it. */
+float *gn_kernel_sums(const gn_job *j);
 
 /* Rows of a padded channel count in every thread's scratch: floats first, then doubles. */
 enum { GN_FLOAT_ROWS = 18, GN_DOUBLE_ROWS = 5, GN_ROW_UNIT = 16 };

@@ -225,6 +225,8 @@ struct gn_conv {
     dnnl_memory_t x, w, bias, y;           /* of the primitive */
     dnnl_memory_t plain;                   /* f32 (K,C,R,S), the reorder's other side */
     dnnl_memory_t scratch, reorder_scratch;
+    dnnl_memory_t scale, shift;            /* int8: (K) behind the packed weights */
+    int64_t channels;                      /* K */
     size_t packed_bytes, scratch_bytes;
     char implementation[80];
 };
@@ -236,9 +238,9 @@ static genet_status complain(const gn_onednn *o, gn_conv_kind kind, const gn_con
         return gn_fail(err, GENET_MEMORY, "oneDNN %s is out of memory in the %s", o->version, names[kind]);
     return gn_fail(err, s == dnnl_unimplemented ? GENET_UNSUPPORTED : GENET_INTERNAL,
                    "oneDNN %s on this CPU has no %s %s of %lldx%lldx%lldx%lld by %lldx%lldx%lldx%lld, stride %d (%s)%s", o->version,
-                   g->bf16 ? "bf16" : "f32", names[kind], (long long)g->n, (long long)g->h, (long long)g->w, (long long)g->c,
+                   g->int8 ? "8-bit" : g->bf16 ? "bf16" : "f32", names[kind], (long long)g->n, (long long)g->h, (long long)g->w, (long long)g->c,
                    (long long)g->k, (long long)g->c, (long long)g->r, (long long)g->s, g->stride, reason(s),
-                   g->bf16 ? "; --amp off computes in f32" : "");
+                   g->bf16 && !g->int8 ? "; --amp off computes in f32" : "");
 }
 
 enum { X, W, BIAS, Y };
@@ -246,15 +248,36 @@ enum { X, W, BIAS, Y };
 /* Descriptors with the weights' format left to the primitive. */
 static dnnl_status_t describe_all(const gn_conv_shape *g, gn_conv_kind kind, descriptor d[4])
 {
-    const dnnl_data_type_t type = g->bf16 ? dnnl_bf16 : dnnl_f32, dw_type = kind == GN_CONV_WEIGHTS ? dnnl_f32 : type;
+    const dnnl_data_type_t type = g->bf16 ? dnnl_bf16 : dnnl_f32;
+    const dnnl_data_type_t w_type = g->int8 ? dnnl_s8 : kind == GN_CONV_WEIGHTS ? dnnl_f32 : type;
     const dnnl_dims_t x = {g->n, g->c, g->h, g->w}, w = {g->k, g->c, g->r, g->s}, y = {g->n, g->k, g->p, g->q}, bias = {g->k};
-    dnnl_status_t s = describe(&d[X], 4, x, type, dnnl_nhwc);
+    dnnl_status_t s = describe(&d[X], 4, x, g->int8 ? dnnl_u8 : type, dnnl_nhwc);
     if (s == dnnl_success)
-        s = describe(&d[W], 4, w, dw_type, dnnl_format_tag_any);
+        s = describe(&d[W], 4, w, w_type, dnnl_format_tag_any);
     if (s == dnnl_success)
-        s = describe(&d[Y], 4, y, type, dnnl_nhwc);
+        s = describe(&d[Y], 4, y, g->bytes ? dnnl_u8 : type, dnnl_nhwc);
     if (s == dnnl_success && g->bias)
         s = describe(&d[BIAS], 1, bias, dnnl_f32, dnnl_a);
+    return s;
+}
+
+/* A vector over the channels of y, as an operand of a post-operation. */
+static dnnl_status_t describe_channels(descriptor *d, const gn_conv_shape *g)
+{
+    const dnnl_dims_t dims = {1, g->k, 1, 1};
+    return describe(d, 4, dims, dnnl_f32, dnnl_nhwc);
+}
+
+/* acc * scale + shift. Both versions take these vectors when they run, which 2.x does not do with its output scales. */
+static dnnl_status_t append_scaling(dnnl_post_ops_t ops, const gn_conv_shape *g)
+{
+    descriptor vector = {0};
+    dnnl_status_t s = describe_channels(&vector, g);
+    if (s == dnnl_success)
+        s = dnnl_post_ops_append_binary(ops, dnnl_binary_mul, ref(&vector));
+    if (s == dnnl_success)
+        s = dnnl_post_ops_append_binary(ops, dnnl_binary_add, ref(&vector));
+    forget(&vector);
     return s;
 }
 
@@ -264,9 +287,11 @@ static dnnl_status_t attributes(const gn_conv_shape *g, gn_conv_kind kind, dnnl_
     dnnl_status_t s = dnnl_primitive_attr_create(attr);
     if (s == dnnl_success)
         s = dnnl_primitive_attr_set_scratchpad_mode(*attr, dnnl_scratchpad_mode_user);
-    if (s != dnnl_success || kind != GN_CONV_FORWARD || (!g->add && !g->relu))
+    if (s != dnnl_success || kind != GN_CONV_FORWARD || (!g->add && !g->relu && !g->int8))
         return s;
     s = dnnl_post_ops_create(&ops);
+    if (s == dnnl_success && g->int8)
+        s = append_scaling(ops, g);
     if (s == dnnl_success)
         s = append(ops, g->add, g->relu);
     if (s == dnnl_success)
@@ -315,6 +340,25 @@ static dnnl_status_t make_reorder(gn_conv *c, const gn_conv_shape *g, descriptor
     return s;
 }
 
+static size_t aligned(size_t bytes)
+{
+    return (bytes + GN_SLAB_ALIGN - 1) / GN_SLAB_ALIGN * GN_SLAB_ALIGN;
+}
+
+/* The vectors of an int8 convolution. */
+static dnnl_status_t make_vectors(gn_conv *c, const gn_conv_shape *g)
+{
+    descriptor vector = {0};
+    dnnl_status_t s = describe_channels(&vector, g);
+    c->channels = g->k;
+    if (s == dnnl_success)
+        s = memory_of(c, ref(&vector), &c->scale);
+    if (s == dnnl_success)
+        s = memory_of(c, ref(&vector), &c->shift);
+    forget(&vector);
+    return s;
+}
+
 /* Memories of the operands, scratchpad, reorder. */
 static dnnl_status_t make_memories(gn_conv *c, const gn_conv_shape *g, dnnl_primitive_desc_t pd, const descriptor d[4],
                                    dnnl_primitive_attr_t reorder_attr)
@@ -332,6 +376,8 @@ static dnnl_status_t make_memories(gn_conv *c, const gn_conv_shape *g, dnnl_prim
         s = scratch_of(c, pd, &c->scratch, &c->scratch_bytes);
     if (s == dnnl_success)
         s = make_reorder(c, g, w, reorder_attr);
+    if (s == dnnl_success && g->int8)
+        s = make_vectors(c, g);
     return s;
 }
 
@@ -342,6 +388,8 @@ static dnnl_status_t make_memories(gn_conv *c, const gn_conv_shape *g, dnnl_prim
  * - 1x1 weight gradient with a stride and channels that are no multiple of 16: beyond the scratch memory. */
 static bool distrusted(const gn_conv_shape *g, gn_conv_kind kind, const char *name)
 {
+    if (g->int8) /* the others add pairs of products in 16 bits, where they saturate; the plain loops are exact, and slow */
+        return !strstr(name, "vnni") && !strstr(name, "amx");
     const bool odd = g->c % 16 || g->k % 16, one = strstr(name, "jit_1x1") || strstr(name, "jit_bf16_1x1");
     if (kind == GN_CONV_WEIGHTS && g->bf16 && strstr(name, "jit_bf16") && (g->h < g->r || g->w < g->s))
         return true;
@@ -440,7 +488,7 @@ void gn_conv_free(gn_conv *c)
 {
     if (!c)
         return;
-    dnnl_memory_t memories[] = {c->x, c->w, c->bias, c->y, c->plain, c->scratch, c->reorder_scratch};
+    dnnl_memory_t memories[] = {c->x, c->w, c->bias, c->y, c->plain, c->scratch, c->reorder_scratch, c->scale, c->shift};
     for (size_t i = 0; i < sizeof memories / sizeof *memories; i++)
         if (memories[i])
             dnnl_memory_destroy(memories[i]);
@@ -458,7 +506,7 @@ const char *gn_conv_implementation(const gn_conv *c)
 
 size_t gn_conv_packed_bytes(const gn_conv *c)
 {
-    return c->packed_bytes;
+    return c->channels ? aligned(c->packed_bytes) + 2 * aligned((size_t)c->channels * sizeof(float)) : c->packed_bytes;
 }
 
 size_t gn_conv_scratch_bytes(const gn_conv *c)
@@ -488,6 +536,11 @@ genet_status gn_conv_place(gn_conv *c, void *packed, void *scratch, genet_error 
         s = point(c->reorder_scratch, scratch);
     if (s == dnnl_success && c->reorder)
         s = point(c->w, packed);
+    char *vectors = (char *)packed + aligned(c->packed_bytes);
+    if (s == dnnl_success)
+        s = point(c->scale, vectors);
+    if (s == dnnl_success)
+        s = point(c->shift, vectors + aligned((size_t)c->channels * sizeof(float)));
     return ran(c, s, err);
 }
 
@@ -506,13 +559,27 @@ genet_status gn_conv_pack(gn_conv *c, const float *w, genet_error *err)
     return ran(c, reorder(c, w), err);
 }
 
+genet_status gn_conv_pack_int8(gn_conv *c, const float *w, const float *scale, const float *bias, float y_scale,
+                               genet_error *err)
+{
+    void *to_scale = NULL, *to_shift = NULL;
+    dnnl_status_t s = dnnl_memory_get_data_handle(c->scale, &to_scale);
+    if (s == dnnl_success)
+        s = dnnl_memory_get_data_handle(c->shift, &to_shift);
+    for (int64_t k = 0; s == dnnl_success && k < c->channels; k++) {
+        ((float *)to_scale)[k] = scale[k] / y_scale;
+        ((float *)to_shift)[k] = bias[k] / y_scale;
+    }
+    return ran(c, s == dnnl_success ? reorder(c, w) : s, err);
+}
+
 genet_status gn_conv_run(gn_conv *c, const void *x, const float *w, const float *bias, const void *y, genet_error *err)
 {
     static const int roles[][3] = {[GN_CONV_FORWARD] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST},
                                    [GN_CONV_DATA] = {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DIFF_DST},
                                    [GN_CONV_WEIGHTS] = {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_DST}};
     const int *role = roles[c->kind];
-    dnnl_exec_arg_t args[5] = {{role[0], c->x}, {role[1], c->w}, {role[2], c->y}};
+    dnnl_exec_arg_t args[7] = {{role[0], c->x}, {role[1], c->w}, {role[2], c->y}};
     int count = 3;
     dnnl_status_t s = point(c->x, x);
     if (s == dnnl_success)
@@ -523,6 +590,10 @@ genet_status gn_conv_run(gn_conv *c, const void *x, const float *w, const float 
         s = point(c->bias, bias);
     if (c->bias)
         args[count++] = (dnnl_exec_arg_t){DNNL_ARG_BIAS, c->bias};
+    if (c->scale) {
+        args[count++] = (dnnl_exec_arg_t){DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, c->scale};
+        args[count++] = (dnnl_exec_arg_t){DNNL_ARG_ATTR_MULTIPLE_POST_OP(1) | DNNL_ARG_SRC_1, c->shift};
+    }
     if (c->scratch)
         args[count++] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, c->scratch};
     if (s == dnnl_success)

@@ -7,6 +7,7 @@ int gn_kernel_phases(gn_op op)
     switch (op) {
     case GN_OP_GATHER_STATS: case GN_OP_GATHER: case GN_OP_GLOBAL_POOL:
         return 3;
+    case GN_OP_CONV_INT8: /* before the convolution, and behind it */
     case GN_OP_BN_STATS: case GN_OP_BN_SUMS: case GN_OP_BN_POOL_SUMS: case GN_OP_TAIL_SUMS: case GN_OP_DWCONV:
     case GN_OP_DWCONV_DX: case GN_OP_DWCONV_DW: case GN_OP_EXCITE_DX:
         return 2;
@@ -50,12 +51,19 @@ static gn_scratch dense_scratch(const gn_tensor *out, int64_t depth)
     return (gn_scratch){0, GN_DENSE_MR * 2 * GN_ROW_UNIT + k * (GN_DENSE_MR + GN_DENSE_NC)};
 }
 
+float *gn_kernel_sums(const gn_job *j)
+{
+    return j->shared + row_length(j->tin[0]->count);
+}
+
 gn_scratch gn_kernel_scratch(const gn_plan *plan, const gn_step *s)
 {
     const gn_tensor *all = plan->tensors, *in = &all[s->in[0] < 0 ? 0 : s->in[0]], *out = &all[s->out[0]];
     switch (s->op) {
     case GN_OP_INPUT:
         return rows(3, 3 * 256 + row_length(in->dim[2] * 3), 0);
+    case GN_OP_CONV_INT8: /* x and the sums in f32 */
+        return rows(out->dim[3], 0, row_length(in->count) + row_length(out->count));
     case GN_OP_DWCONV: case GN_OP_DWCONV_DX: {
         const gn_tensor *w = &all[s->in[1]];
         return rows(w->dim[0], 0, (size_t)(w->dim[2] * w->dim[3]) * row_length(w->dim[0]));

@@ -10,6 +10,8 @@ const gn_kernels KERNEL(table) = {
     GN_TEXT(GN_ISA),
     {
         [GN_OP_INPUT] = KERNEL(INPUT),
+        [GN_OP_QUANTIZE] = KERNEL(QUANTIZE),
+        [GN_OP_CONV_INT8] = KERNEL(CONV_INT8),
         [GN_OP_DWCONV] = KERNEL(DWCONV),
         [GN_OP_DWCONV_DX] = KERNEL(DWCONV_DX),
         [GN_OP_DWCONV_DW] = KERNEL(DWCONV_DW),

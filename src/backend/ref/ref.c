@@ -67,7 +67,7 @@ static uint16_t to_bf16(float f)
 static int packed_operand(gn_op op)
 {
     switch (op) {
-    case GN_OP_CONV: case GN_OP_CONV_DX: case GN_OP_DWCONV: case GN_OP_DWCONV_DX: case GN_OP_GATHER:
+    case GN_OP_CONV: case GN_OP_CONV_INT8: case GN_OP_CONV_DX: case GN_OP_DWCONV: case GN_OP_DWCONV_DX: case GN_OP_GATHER:
         return 1;
     case GN_OP_GATHER_STATS:
         return 3;
@@ -84,6 +84,10 @@ static gn_dtype fixed_type(gn_op op, bool is_input, int i)
     switch (op) {
     case GN_OP_INPUT:
         return !is_input ? GN_BF16 : i == 0 ? GN_U8 : GN_F32;
+    case GN_OP_QUANTIZE:
+        return is_input ? GN_BF16 : GN_U8;
+    case GN_OP_CONV_INT8:
+        return is_input && i == 0 ? GN_U8 : GN_BF16;
     case GN_OP_BN_POOL:
         return !is_input && i == 1 ? GN_U8 : GN_BF16;
     case GN_OP_BN_POOL_SUMS: case GN_OP_BN_POOL_DX:
@@ -100,6 +104,8 @@ static genet_status check_type(const gn_plan *p, const gn_step *s, bool is_input
     const gn_tensor *t = &p->tensors[is_input ? s->in[i] : s->out[i]];
     gn_dtype fixed = fixed_type(s->op, is_input, i), plain = p->map_type == GN_F64 ? GN_F64 : GN_F32;
     gn_dtype expected = fixed != GN_BF16 ? fixed : plain;
+    if (s->op == GN_OP_CONV_INT8 && !is_input && t->dtype == GN_U8)
+        return GENET_OK;
     if (t->dtype == expected || (fixed == GN_BF16 && p->map_type == GN_BF16 && t->dtype == GN_BF16 && t->rank == 4))
         return GENET_OK;
     return gn_fail(err, GENET_UNSUPPORTED, "backend ref, step %s of %s: %s %d (%s) is %s, expected %s", gn_op_name(s->op),
