@@ -144,7 +144,7 @@ const cli_command cli_quantize = {
     .letter = 'Q',
     .arguments = "[MODEL]",
     .max_arguments = 1,
-    .summary = "make an int8 model of a trained one: a quarter of the size",
+    .summary = "make an int8 model of a trained one: a third of the size",
     .description =
         "The convolutions of the trunk are computed in 8 bits: their maps as 0..255 with one scale a map, their weights as "
         "-127..127 with one scale an output channel. Stem, gates, head and everything between stay float. Nothing is "

@@ -280,11 +280,8 @@ static INLINE void dx_vector(const dx_pass *k, int64_t e, int64_t p, int64_t c, 
 
 static INLINE void dx_pixels(const dx_pass *k, int64_t from, int64_t pixels, range channels, int what)
 {
-    for (int64_t c0 = channels.begin; c0 < channels.end; c0 += BLOCK) {
-        int64_t c1 = c0 + BLOCK < channels.end ? c0 + BLOCK : channels.end;
-        EACH_FOUR(p, count, pixels,
-                  EACH_VECTOR(c, n, c0, c1, dx_vector(k, (from + p) * k->channels + c, p, c, n, count, what)));
-    }
+    for (int64_t p = 0; p < pixels; p++)
+        EACH_VECTOR(c, n, channels.begin, channels.end, dx_vector(k, (from + p) * k->channels + c, p, c, n, 1, what));
 }
 
 static void dx_any(const dx_pass *k, int64_t from, int64_t pixels, range channels, int what)
