@@ -122,19 +122,21 @@ static int run(int argc, char **argv)
     return code;
 }
 
-/* OpenMP's threads spin while they wait, and take the cores from the threads that prepare pictures and from everybody else: on two busy
- * cores a step took nine times as long (docs/performance.md). The run time reads this setting before main, so the program starts
- * itself once more with it, unless the user has set it. Where that fails, it goes on as it is. */
-static void let_waiting_threads_sleep(char **argv)
+/* OpenMP's threads spin for milliseconds while they wait, and take the cores from the threads that prepare pictures and from everybody
+ * else: on two busy cores a step took nine times as long; threads that sleep at once cost a forward pass a sixth (docs/performance.md).
+ * So they spin for some ten microseconds (GNU's run time; others sleep at once). The run time reads this before main: the program
+ * starts itself once more with it, unless the user has set it. Where that fails, it goes on as it is. */
+static void shorten_waiting(char **argv)
 {
-    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || setenv("OMP_WAIT_POLICY", "passive", 1) != 0)
+    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || setenv("OMP_WAIT_POLICY", "passive", 1) != 0 ||
+        setenv("GOMP_SPINCOUNT", "1000", 1) != 0)
         return;
     execv("/proc/self/exe", argv);
 }
 
 int main(int argc, char **argv)
 {
-    let_waiting_threads_sleep(argv);
+    shorten_waiting(argv);
     int code = run(argc - 1, argv + (argc > 0));
     /* A full disk or a closed pipe behind standard output must not look like success. */
     if ((fflush(stdout) != 0 || ferror(stdout)) && code == 0) {

@@ -203,25 +203,23 @@ void KERNEL(BN_RUNNING)(const gn_job *j, int phase, int me, int all)
         write_stats(j->out[0], channels, c, mean[c], var[c], gamma[c], beta[c], j->attr->eps);
 }
 
-/* w(C,1,H,W) -> packed (P,row_length(C)), a share of the channels; NULL without w. */
-static float *pack_gather(const gn_job *j, const float *w, map m, int me, int all)
+/* w(C,1,H,W) -> packed (P,row_length(C)), a share of the channels. */
+static void pack_gather(const gn_job *j, const float *w, map m, int me, int all)
 {
-    float *packed = j->shared;
     range mine = share(w ? row_length(m.c) : 0, GN_ROW_UNIT, me, all);
-    if (w && mine.begin < mine.end)
-        gather_tile(w, m, 0, m.pixels, mine, packed);
-    return w ? packed : NULL;
+    if (mine.begin < mine.end)
+        gather_tile(w, m, 0, m.pixels, mine, j->packed);
 }
 
-static double *long_g(const gn_job *j, const float *w, map m)
+static double *long_g(const gn_job *j)
 {
-    return (double *)(void *)(j->shared + (w ? m.pixels * row_length(m.c) : 0));
+    return (double *)(void *)j->shared;
 }
 
 /* Long sums g -> g, or the mean without w. */
 static void write_g(const gn_job *j, const float *w, map m, float *g, int me, int all)
 {
-    const double *from = long_g(j, w, m), factor = w ? 1 : 1 / (double)m.pixels;
+    const double *from = long_g(j), factor = w ? 1 : 1 / (double)m.pixels;
     range mine = share(m.n * m.c, GN_ROW_UNIT, me, all);
     for (int64_t e = mine.begin; e < mine.end; e++)
         g[e] = (float)(from[e] * factor);
@@ -234,7 +232,7 @@ void KERNEL(GATHER_STATS)(const gn_job *j, int phase, int me, int all)
     if (phase == 0)
         pack_gather(j, w, m, me, all);
     else if (phase == 1)
-        gather_all(j, j->in[0], m, long_g(j, w, m), w ? j->shared : NULL, true, me, all);
+        gather_all(j, j->in[0], m, long_g(j), w ? j->packed : NULL, true, me, all);
     else {
         finish_stats(j, m, me, all);
         write_g(j, w, m, j->out[3], me, all);
@@ -247,7 +245,7 @@ static void gather_phase(const gn_job *j, const float *w, int phase, int me, int
     if (phase == 0)
         pack_gather(j, w, m, me, all);
     else if (phase == 1)
-        gather_all(j, j->in[0], m, long_g(j, w, m), w ? j->shared : NULL, false, me, all);
+        gather_all(j, j->in[0], m, long_g(j), w ? j->packed : NULL, false, me, all);
     else
         write_g(j, w, m, j->out[0], me, all);
 }

@@ -26,6 +26,7 @@ typedef struct device {
 typedef struct prepared_step {
     gn_kernel *kernel; /* NULL: conv alone, or wgrad */
     int phases, threads;
+    bool keeps;        /* kernel: its packed weight, so that phase 0 runs where it is stale alone */
     gn_conv *conv;
     const gn_wgrad *wgrad;
     gn_conv_shape shape; /* wgrad's */
@@ -255,7 +256,13 @@ static genet_status prepare_kernel(prepared *p, prepared_step *k, const gn_step 
         k->job.tin[i] = s->in[i] < 0 ? NULL : &plan->tensors[s->in[i]];
     for (int i = 0; i < GN_MAX_OUT; i++)
         k->job.tout[i] = s->out[i] < 0 ? NULL : &plan->tensors[s->out[i]];
-    size_t shared = aligned(need.shared * sizeof(float));
+    size_t shared = aligned(need.shared * sizeof(float)), packed = aligned(need.packed * sizeof(float));
+    k->keeps = k->stale = packed && !p->trains;
+    k->packed_at = k->keeps ? p->packed_bytes : shared;
+    if (k->keeps)
+        p->packed_bytes += packed;
+    else
+        shared += packed;
     size_t bytes = shared + (size_t)k->threads * k->job.own_stride * sizeof(float);
     k->own_at = shared;
     k->scratch_at = bytes;
@@ -301,6 +308,7 @@ static genet_status place(prepared *p, genet_error *err)
         prepared_step *k = &p->steps[i];
         if (k->kernel) {
             k->job.shared = p->scratch;
+            k->job.packed = (float *)(k->keeps ? p->packed : p->scratch) + k->packed_at / sizeof(float);
             k->job.own = p->scratch + k->own_at / sizeof(float);
         }
         if (!k->conv)
@@ -469,7 +477,9 @@ static genet_status run(void *p_, int number, void *const *data, genet_error *er
         run_kernel(k, 0, 1);
         GN_TRY(run_conv(p, k, s, data, err));
     }
-    run_kernel(k, k->conv ? 1 : 0, k->phases);
+    run_kernel(k, k->conv || (k->keeps && !k->stale) ? 1 : 0, k->phases);
+    if (k->keeps)
+        k->stale = false;
 out:
     return status;
 }

@@ -9,7 +9,7 @@ enum { MR = 12 };
 #else
 enum { MR = 6 };
 #endif
-enum { NR = 2 * LANES };
+enum { NR = 2 * LANES, FEW = 8 /* rows */ };
 
 /* A matrix by strides; with mask (of the same strides) only elements where mask > 0 count, others are 0. */
 typedef struct matrix {
@@ -74,26 +74,68 @@ typedef struct product {
     bool relu;
 } product;
 
-/* One register tile into out; first and last tell where along the depth it is. */
+/* v into out(r,c), or onto it; first and last tell where along the depth it is. */
+static INLINE void put(const product *g, float v, int64_t r, int64_t c, bool first, bool last)
+{
+    int64_t e = r * g->columns + c;
+    if (!first)
+        v += ((const float *)g->out)[e];
+    if (last && g->bias)
+        v += g->bias[c];
+    if (last && g->relu)
+        v = v < 0 ? 0 : v;
+#if GN_MAP_BF16
+    if (!g->wide) {
+        store_h((uint16_t *)g->out + e, same(v), 1);
+        return;
+    }
+#endif
+    ((float *)g->out)[e] = v;
+}
+
+/* One register tile. */
 static void put_tile(const product *g, const float *sum, int64_t r0, int64_t c0, bool first, bool last)
 {
     for (int64_t r = r0; r < r0 + MR && r < g->rows; r++)
-        for (int64_t c = c0; c < c0 + NR && c < g->columns; c++) {
-            int64_t e = r * g->columns + c;
-            float v = sum[(r - r0) * NR + (c - c0)];
-            if (!first)
-                v += ((const float *)g->out)[e];
-            if (last && g->bias)
-                v += g->bias[c];
-            if (last && g->relu)
-                v = v < 0 ? 0 : v;
-#if GN_MAP_BF16
-            if (!g->wide) {
-                store_h((uint16_t *)g->out + e, same(v), 1);
-                continue;
-            }
-#endif
-            ((float *)g->out)[e] = v;
+        for (int64_t c = c0; c < c0 + NR && c < g->columns; c++)
+            put(g, sum[(r - r0) * NR + (c - c0)], r, c, first, last);
+}
+
+static INLINE float lane_sum(vec v)
+{
+    float lane[LANES];
+    memcpy(lane, &v, sizeof lane);
+    for (int half = LANES / 2; half; half /= 2)
+        for (int i = 0; i < half; i++)
+            lane[i] += lane[i + half];
+    return lane[0];
+}
+
+/* One row times `count` columns c.., 1 or 4. */
+static INLINE void few_columns(const product *g, int64_t r, int64_t c, int count)
+{
+    const float *x = (const float *)g->left.p + r * g->left.across, *w = (const float *)g->right.p + c * g->right.across;
+    vec sum[4] = {{0}};
+    EACH_VECTOR(k, n, 0, g->depth, {
+        const vec v = load_f(x + k, n);
+        for (int i = 0; i < count; i++)
+            sum[i] = muladd(v, load_f(w + i * g->right.across + k, n), sum[i]);
+    });
+    for (int i = 0; i < count; i++)
+        put(g, lane_sum(sum[i]), r, c + i, true, true);
+}
+
+/* Few rows of floats: no panel is worth packing, and memory, the weights', is the limit. Each is read from it once. */
+static void run_few(const product *g, int me, int all)
+{
+    const range columns = share(g->columns, 4, me, all);
+    for (int64_t c = columns.begin; c < columns.end; c += 4)
+        for (int64_t r = 0; r < g->rows; r++) {
+            if (c + 4 <= columns.end)
+                few_columns(g, r, c, 4);
+            else
+                for (int64_t i = c; i < columns.end; i++)
+                    few_columns(g, r, i, 1);
         }
 }
 
@@ -139,7 +181,10 @@ void KERNEL(DENSE)(const gn_job *j, int phase, int me, int all)
     const product g = {{j->in[0], NULL, wide(j->tin[0]), false, 1, x.c}, {j->in[1], NULL, true, false, 1, x.c}, x.count, y.c, x.c,
                        j->out[0], wide(j->tout[0]), j->in[2], j->attr->relu};
     (void)phase;
-    run_product(&g, scratch_of(j, me), me, all);
+    if (g.rows <= FEW && g.left.wide)
+        run_few(&g, me, all);
+    else
+        run_product(&g, scratch_of(j, me), me, all);
 }
 
 /* in: dy w [y]; out: dx. */

@@ -16,6 +16,7 @@ typedef struct gn_job {
     const void *in[GN_MAX_IN];
     void *out[GN_MAX_OUT];
     float *shared;     /* seen by all threads */
+    float *packed;     /* GATHER, GATHER_STATS with a kernel: it, packed (P,C) */
     float *own;        /* thread t's scratch starts at own + t*own_stride */
     size_t own_stride; /* floats */
 } gn_job;
@@ -32,9 +33,10 @@ typedef struct gn_kernels {
 /* Phases of an operation, the same for every instruction set. */
 int gn_kernel_phases(gn_op op);
 
-/* Scratch in floats that a step needs: for all threads together and for each one. */
+/* Scratch in floats that a step needs: for all threads together, for each one, and for a packed weight, which phase 0 makes: where
+ * that is kept until the weights change, a later run begins with phase 1. */
 typedef struct gn_scratch {
-    size_t shared, own;
+    size_t shared, own, packed;
 } gn_scratch;
 gn_scratch gn_kernel_scratch(const gn_plan *plan, const gn_step *step);
 /* CONV_INT8 in f32: x lies at the start of the shared scratch, its convolution's sums behind it. */

@@ -29,14 +29,15 @@ static int64_t columns(const gn_tensor *t)
 /* Rows for c channels and `behind` floats behind them in every thread's scratch. */
 static gn_scratch rows(int64_t c, size_t behind, size_t shared)
 {
-    return (gn_scratch){shared, (GN_FLOAT_ROWS + 2 * GN_DOUBLE_ROWS) * row_length(c) + behind};
+    return (gn_scratch){shared, (GN_FLOAT_ROWS + 2 * GN_DOUBLE_ROWS) * row_length(c) + behind, 0};
 }
 
-/* Packed gather kernel (P,C) and long sums of g, doubles (N,C). */
-static size_t gather_floats(const gn_tensor *y, bool weighted)
+/* Long sums of g, doubles (N,C), and the packed gather kernel (P,C). */
+static gn_scratch gather_scratch(const gn_tensor *y, bool weighted)
 {
-    size_t packed = weighted ? (size_t)(y->dim[1] * y->dim[2]) * row_length(y->dim[3]) : 0;
-    return packed + 2 * (size_t)y->dim[0] * row_length(y->dim[3]);
+    gn_scratch s = rows(columns(y), 0, 2 * (size_t)y->dim[0] * row_length(columns(y)));
+    s.packed = weighted ? (size_t)(y->dim[1] * y->dim[2]) * row_length(columns(y)) : 0;
+    return s;
 }
 
 /* Cells of a gate's row times channels. */
@@ -48,7 +49,7 @@ static size_t cell_floats(const gn_tensor *t)
 static gn_scratch dense_scratch(const gn_tensor *out, int64_t depth)
 {
     size_t k = (size_t)(out->dtype == GN_F32 ? GN_DENSE_KC : depth);
-    return (gn_scratch){0, GN_DENSE_MR * 2 * GN_ROW_UNIT + k * (GN_DENSE_MR + GN_DENSE_NC)};
+    return (gn_scratch){0, GN_DENSE_MR * 2 * GN_ROW_UNIT + k * (GN_DENSE_MR + GN_DENSE_NC), 0};
 }
 
 float *gn_kernel_sums(const gn_job *j)
@@ -71,11 +72,11 @@ gn_scratch gn_kernel_scratch(const gn_plan *plan, const gn_step *s)
     case GN_OP_DWCONV_DW:
         return rows(out->dim[0], 2 * (size_t)(out->dim[2] * out->dim[3]) * row_length(out->dim[0]), 0);
     case GN_OP_GATHER_STATS:
-        return rows(columns(in), 0, gather_floats(in, s->in[3] >= 0));
+        return gather_scratch(in, s->in[3] >= 0);
     case GN_OP_GATHER:
-        return rows(columns(in), 0, gather_floats(in, s->in[1] >= 0));
+        return gather_scratch(in, s->in[1] >= 0);
     case GN_OP_GLOBAL_POOL:
-        return rows(columns(in), 0, gather_floats(in, false));
+        return gather_scratch(in, false);
     case GN_OP_TAIL_BN:
         return rows(all[s->in[4]].dim[1], 0, 0);
     case GN_OP_TAIL_DX:
