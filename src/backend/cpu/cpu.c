@@ -12,6 +12,7 @@
 
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/wgrad.h"
+#include "backend/cpu/winograd.h"
 #include "base/mem.h"
 
 typedef struct device {
@@ -20,16 +21,18 @@ typedef struct device {
     const gn_kernels *f32, *bf16;
     const gn_wgrad *wgrad; /* NULL: none of this instruction set */
     gn_wgrad_choice wgrad_choice;
+    const gn_winograd *winograd; /* likewise */
     gn_onednn *onednn;
 } device;
 
 typedef struct prepared_step {
-    gn_kernel *kernel; /* NULL: conv alone, or wgrad */
+    gn_kernel *kernel; /* NULL: conv alone, wgrad or winograd */
     int phases, threads;
     bool keeps;        /* kernel: its packed weight, so that phase 0 runs where it is stale alone */
     gn_conv *conv;
     const gn_wgrad *wgrad;
-    gn_conv_shape shape; /* wgrad's */
+    const gn_winograd *winograd;
+    gn_conv_shape shape; /* wgrad's, winograd's */
     bool stale;        /* packed weights have to be made again */
     size_t packed_at;  /* in the slab of packed weights, where the plan does not train */
     size_t own_at, scratch_at; /* bytes: the threads' scratch, oneDNN's scratch in the slab */
@@ -86,6 +89,7 @@ static genet_status open_device(void **out, const gn_backend_options *options, g
     } else {
         d->wgrad = gn_wgrad_find(d->f32->isa);
         d->wgrad_choice = options->wgrad;
+        d->winograd = gn_winograd_find(d->f32->isa);
     }
     *out = d;
     return status;
@@ -214,6 +218,20 @@ static genet_status prepare_wgrad(prepared *p, prepared_step *k, const gn_step *
     return GENET_OK;
 }
 
+static genet_status prepare_winograd(prepared *p, prepared_step *k, const gn_conv_shape *g)
+{
+    k->winograd = p->device->winograd;
+    k->shape = *g;
+    k->threads = p->device->threads;
+    k->stale = true;
+    k->packed_at = p->packed_bytes;
+    p->packed_bytes += aligned(k->winograd->packed_bytes(g));
+    size_t bytes = aligned(k->winograd->scratch_bytes(g, k->threads));
+    p->scratch_bytes = bytes > p->scratch_bytes ? bytes : p->scratch_bytes;
+    snprintf(k->implementation, sizeof k->implementation, "own:winograd:%s", k->winograd->isa);
+    return GENET_OK;
+}
+
 /* Creates the primitive of a convolution; *scratch grows to what it needs behind k->scratch_at. */
 static genet_status prepare_conv(prepared *p, prepared_step *k, const gn_step *s, const gn_conv_shape *g, size_t *scratch,
                                  genet_error *err)
@@ -298,6 +316,9 @@ static genet_status prepare_step(prepared *p, prepared_step *k, const gn_step *s
     const gn_conv_shape g = conv_shape(p->plan, s);
     if (s->op == GN_OP_CONV_DW && takes_own_wgrad(p->device, &g))
         return prepare_wgrad(p, k, s, &g, &p->scratch_bytes);
+    if (s->op == GN_OP_CONV && !p->trains && p->device->winograd &&
+        gn_winograd_wins(p->device->winograd, &g, gn_onednn_vector_bits()))
+        return prepare_winograd(p, k, &g);
     return prepare_conv(p, k, s, &g, &p->scratch_bytes, err);
 }
 
@@ -423,6 +444,22 @@ static void run_wgrad(const prepared *p, const prepared_step *k, const float *x,
     }
 }
 
+static void run_winograd(const prepared *p, prepared_step *k, const float *x, const float *w, const float *bias, float *y)
+{
+    float *packed = (float *)((char *)p->packed + k->packed_at);
+#pragma omp parallel num_threads(k->threads)
+    {
+        const int me = omp_get_thread_num(), all = omp_get_num_threads();
+        if (k->stale) {
+            k->winograd->pack(&k->shape, w, packed, me, all);
+#pragma omp barrier
+        }
+        for (int t = me; t < k->threads; t += all)
+            k->winograd->run(&k->shape, x, packed, bias, y, p->scratch, t, k->threads);
+    }
+    k->stale = false;
+}
+
 static genet_status pack(prepared *p, prepared_step *k, const gn_step *s, void *const *data, genet_error *err)
 {
     const float *w = data[s->in[1]];
@@ -463,6 +500,10 @@ static genet_status run(void *p_, int number, void *const *data, genet_error *er
     prepared_step *k = &p->steps[number];
     if (k->wgrad) {
         run_wgrad(p, k, data[s->in[0]], data[s->in[1]], data[s->out[0]]);
+        return GENET_OK;
+    }
+    if (k->winograd) {
+        run_winograd(p, k, data[s->in[0]], data[s->in[1]], s->in[2] < 0 ? NULL : data[s->in[2]], data[s->out[0]]);
         return GENET_OK;
     }
     if (!k->kernel)

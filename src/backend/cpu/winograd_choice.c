@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Which forward pass runs: the rule of winograd.h. */
+#include "backend/cpu/winograd.h"
+
+#include <string.h>
+
+const gn_winograd *gn_winograd_find(const char *isa)
+{
+#if defined __x86_64__
+    extern const gn_winograd gn_winograd_avx2, gn_winograd_avx512;
+    static const gn_winograd *const all[] = {&gn_winograd_avx512, &gn_winograd_avx2};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (strcmp(all[i]->isa, isa) == 0)
+            return all[i];
+#endif
+    (void)isa;
+    return NULL;
+}
+
+bool gn_winograd_can(const gn_conv_shape *g)
+{
+    if (g->bf16 || g->int8 || g->r != 3 || g->s != 3 || g->stride != 1 || g->c % 16 || g->k % 32)
+        return false;
+    for (int i = 0; i < 4; i++)
+        if (g->pad[i] < 0 || g->pad[i] > 2)
+            return false;
+    return true;
+}
+
+bool gn_winograd_wins(const gn_winograd *own, const gn_conv_shape *g, int onednn_bits)
+{
+    if (!gn_winograd_can(g) || onednn_bits > (strcmp(own->isa, "avx512") == 0 ? 512 : 256))
+        return false;
+    return g->c >= 32;
+}
