@@ -6,13 +6,14 @@
 #define GN_BACKEND_BACKEND_H
 #include "plan/plan.h"
 
-/* Who computes f32 weight gradients of dense convolutions on cpu: the faster one by its rule, or always one (tests, trials). */
-typedef enum gn_wgrad_choice { GN_WGRAD_FASTER, GN_WGRAD_ONEDNN, GN_WGRAD_OWN } gn_wgrad_choice;
+/* Where cpu's own passes of dense f32 convolutions run (weight gradient; 3x3 with stride 1): by their rules, never, or wherever they
+ * can (tests, trials). */
+typedef enum gn_own_choice { GN_OWN_WHERE_FASTER, GN_OWN_NEVER, GN_OWN_ALWAYS } gn_own_choice;
 
 typedef struct gn_backend_options {
     int threads;            /* >= 1 */
     const char *isa;        /* NULL: the best of this CPU; else "sse4", "avx2", "avx512" (own kernels; tests, trials) */
-    gn_wgrad_choice wgrad;  /* GN_WGRAD_OWN is refused where the instruction set has none; ref has only its own loops */
+    gn_own_choice own;      /* GN_OWN_ALWAYS is refused where the instruction set has none; ref has only its own loops */
 } gn_backend_options;
 
 typedef struct gn_segment {

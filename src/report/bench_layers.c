@@ -14,7 +14,7 @@ enum { PARTS = 3, WAYS = 2, LEAST_ROUNDS = 5, MOST_ROUNDS = 200 };
 
 static const char *const part_names[PARTS] = {"forward", "data gradient", "weight gradient"};
 
-/* One backend device for every implementation of the weight gradient. */
+/* One backend device without the own passes, one with them. */
 typedef struct ways {
     const gn_backend *backend;
     void *device[WAYS];
@@ -227,17 +227,17 @@ static void put_totals(gn_bench_report *r, const totals *t, double peak, int bat
 
 /* --- all ------------------------------------------------------------------------------------------------------------------ */
 
-/* oneDNN's weight gradient and the own one where the device has both to choose from, else the device as it is. */
+/* oneDNN's passes and the own ones where the device has both to choose from, else the device as it is. */
 static genet_status open_ways(ways *v, const gn_bench_net *n, const char *isa, genet_error *err)
 {
-    static const gn_wgrad_choice choices[] = {GN_WGRAD_ONEDNN, GN_WGRAD_OWN, GN_WGRAD_FASTER};
+    static const gn_own_choice choices[] = {GN_OWN_NEVER, GN_OWN_ALWAYS, GN_OWN_WHERE_FASTER};
     *v = (ways){.backend = n->device.backend};
-    for (int i = 0; i < 3 && (choices[i] != GN_WGRAD_FASTER || v->count == 0); i++) {
-        const gn_backend_options o = {.threads = n->device.threads, .isa = isa && *isa ? isa : NULL, .wgrad = choices[i]};
+    for (int i = 0; i < 3 && (choices[i] != GN_OWN_WHERE_FASTER || v->count == 0); i++) {
+        const gn_backend_options o = {.threads = n->device.threads, .isa = isa && *isa ? isa : NULL, .own = choices[i]};
         const genet_status status = v->backend->open(&v->device[v->count], &o, err);
         if (status == GENET_OK)
             v->count++;
-        else if (status != GENET_UNSUPPORTED || choices[i] == GN_WGRAD_FASTER)
+        else if (status != GENET_UNSUPPORTED || choices[i] == GN_OWN_WHERE_FASTER)
             return status;
     }
     return GENET_OK;

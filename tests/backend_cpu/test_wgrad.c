@@ -60,7 +60,7 @@ static const gn_wgrad *runnable(const char *isa)
 {
     genet_error err;
     void *device;
-    if (gn_backend_cpu.open(&device, &(gn_backend_options){.threads = 1, .isa = isa, .wgrad = GN_WGRAD_OWN}, &err) != GENET_OK) {
+    if (gn_backend_cpu.open(&device, &(gn_backend_options){.threads = 1, .isa = isa, .own = GN_OWN_ALWAYS}, &err) != GENET_OK) {
         print_message("%s: %s\n", isa, err.text);
         return NULL;
     }
@@ -185,12 +185,12 @@ static genet_status open_wanted(void **device, const gn_backend_options *options
 }
 
 /* The implementation that takes the step, and its result against ref. */
-static void check_choice(const char *isa, gn_wgrad_choice choice, gn_dtype type, const char *starts)
+static void check_choice(const char *isa, gn_own_choice choice, gn_dtype type, const char *starts)
 {
     static const shape s = {4, 28, 28, 64, 64, {3, 3, 1, {1, 1, 1, 1}}};
     gn_backend backend = gn_backend_cpu;
     rig ref, cpu;
-    wanted = (gn_backend_options){.threads = 2, .isa = isa, .wgrad = choice};
+    wanted = (gn_backend_options){.threads = 2, .isa = isa, .own = choice};
     backend.open = open_wanted;
     build(&cpu, &backend, type, &s);
     build(&ref, &gn_backend_ref, GN_F64, &s);
@@ -223,11 +223,11 @@ static void choices(void **state)
         if (!runnable(sets[i]))
             continue;
         snprintf(own, sizeof own, "own:%s", sets[i]);
-        check_choice(sets[i], GN_WGRAD_OWN, GN_F32, own);
-        check_choice(sets[i], GN_WGRAD_ONEDNN, GN_F32, "onednn:");
-        check_choice(sets[i], GN_WGRAD_FASTER, GN_F32, "");
+        check_choice(sets[i], GN_OWN_ALWAYS, GN_F32, own);
+        check_choice(sets[i], GN_OWN_NEVER, GN_F32, "onednn:");
+        check_choice(sets[i], GN_OWN_WHERE_FASTER, GN_F32, "");
         if (gn_cpu_has_bf16() && gn_onednn_has_bf16()) /* the own one is for f32 alone */
-            check_choice(sets[i], GN_WGRAD_OWN, GN_BF16, "onednn:");
+            check_choice(sets[i], GN_OWN_ALWAYS, GN_BF16, "onednn:");
     }
 }
 
@@ -264,11 +264,11 @@ static void refusals(void **state)
     (void)state;
     if (gn_backend_cpu.open(&device, &(gn_backend_options){.threads = 1, .isa = "sse4"}, &err) == GENET_OK) {
         gn_backend_cpu.close(device);
-        assert_int_equal(gn_backend_cpu.open(&device, &(gn_backend_options){.threads = 1, .isa = "sse4", .wgrad = GN_WGRAD_OWN}, &err),
+        assert_int_equal(gn_backend_cpu.open(&device, &(gn_backend_options){.threads = 1, .isa = "sse4", .own = GN_OWN_ALWAYS}, &err),
                          GENET_UNSUPPORTED);
         assert_non_null(strstr(err.text, "sse4"));
     }
-    assert_int_equal(gn_backend_ref.open(&device, &(gn_backend_options){.threads = 1, .wgrad = GN_WGRAD_OWN}, &err),
+    assert_int_equal(gn_backend_ref.open(&device, &(gn_backend_options){.threads = 1, .own = GN_OWN_ALWAYS}, &err),
                      GENET_UNSUPPORTED);
 }
 

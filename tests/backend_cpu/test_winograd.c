@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The own 3x3 forward pass against ref: edge shapes and those of the real networks, with and without bias, addend and ReLU, each
+ * The own 3x3 forward pass and data gradient against ref: edge shapes and those of the real networks, with and without bias, addend and ReLU, each
  * instruction set that this CPU has, 1 to 8 threads with the same bits; and that a forward plan takes it, and takes new weights.
  * Operands and scratch have blocks of exactly their size, so that a sanitizer sees the first byte beyond them. */
 #include <stdio.h>
@@ -94,7 +94,7 @@ static void compare(const rig *ref, const gn_winograd *own, const shape *s, floa
     else
         memset(y, 0xff, size);
     for (int me = 0; me < all; me++)
-        own->pack(&g, in[W], packed, me, all);
+        own->pack(&g, in[W], false, packed, me, all);
     for (int me = 0; me < all; me++)
         own->run(&g, in[X], packed, s->bias ? in[BIAS] : NULL, y, scratch, me, all);
     const double most = allowed(ref);
@@ -108,6 +108,43 @@ static void compare(const rig *ref, const gn_winograd *own, const shape *s, floa
     free(scratch);
     free(packed);
     free(y);
+}
+
+/* The data gradient of the shape, dy in x's place. */
+static void compare_gradient(const gn_winograd *own, const shape *s)
+{
+    const gn_conv_shape g = conv_shape(s), turned = gn_winograd_gradient(&g);
+    gn_attr attr = {.stride = 1};
+    rig ref;
+    if (!gn_winograd_can(&turned)) /* 16 or 48 channels */
+        return;
+    memcpy(attr.pad, s->pad, sizeof attr.pad);
+    rig_open(&ref, &gn_backend_ref, GN_F64, s->n, false);
+    rig_map(&ref, s->n, g.p, g.q, s->k);
+    rig_weight(&ref, s->k, s->c, 3, 3);
+    rig_map(&ref, s->n, s->h, s->w, s->c);
+    rig_fill(&ref, X, 0, 1);
+    rig_fill(&ref, W, 0, 0.2);
+    rig_back(&ref, GN_OP_CONV_DX, &attr, LIST(X, W), LIST(Y));
+    rig_finish(&ref);
+    rig_run_step(&ref, 0);
+    float *dy = floats(&ref, X), *w = floats(&ref, W), *dx = floats(&ref, Y);
+    float *scratch = aligned_alloc(64, own->scratch_bytes(&turned, 1)), *packed = aligned_alloc(64, own->packed_bytes(&turned));
+    assert_true(scratch && packed);
+    memset(dx, 0xff, (size_t)rig_tensor(&ref, Y)->count * sizeof *dx);
+    own->pack(&turned, w, true, packed, 0, 1);
+    own->run(&turned, dy, packed, NULL, dx, scratch, 0, 1);
+    const double most = allowed(&ref);
+    for (int64_t e = 0; e < rig_tensor(&ref, Y)->count; e++)
+        if (!(fabs(dx[e] - rig_get(&ref, Y, e)) <= most))
+            fail_msg("%s, gradient of (%d,%d,%d,%d) to %d, element %lld: %.9g, ref says %.9g", own->isa, s->n, s->h, s->w, s->c, s->k,
+                     (long long)e, (double)dx[e], rig_get(&ref, Y, e));
+    free(dy);
+    free(w);
+    free(dx);
+    free(scratch);
+    free(packed);
+    rig_close(&ref);
 }
 
 static void compare_all(const char *isa)
@@ -138,6 +175,7 @@ static void compare_all(const char *isa)
             free(in[t]);
         free(first);
         rig_close(&ref);
+        compare_gradient(own, &shapes[i]);
     }
 }
 
@@ -216,5 +254,5 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(avx2), cmocka_unit_test(avx512), cmocka_unit_test(in_a_plan), cmocka_unit_test(refusals),
     };
-    return cmocka_run_group_tests_name("the own 3x3 forward pass", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("the own 3x3 passes", tests, NULL, NULL);
 }

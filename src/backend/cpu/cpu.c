@@ -20,7 +20,7 @@ typedef struct device {
     bool int8;         /* oneDNN may be asked for 8-bit convolutions: no lesser instruction set is wanted */
     const gn_kernels *f32, *bf16;
     const gn_wgrad *wgrad; /* NULL: none of this instruction set */
-    gn_wgrad_choice wgrad_choice;
+    gn_own_choice own_choice;
     const gn_winograd *winograd; /* likewise */
     gn_onednn *onednn;
 } device;
@@ -79,7 +79,7 @@ static genet_status open_device(void **out, const gn_backend_options *options, g
         status = gn_fail(err, GENET_USAGE, "threads %d; it must be 1 or more", options->threads);
     else if (!d->f32 || !d->bf16)
         status = isa ? GENET_USAGE : GENET_UNSUPPORTED;
-    else if (options->wgrad == GN_WGRAD_OWN && !gn_wgrad_find(d->f32->isa))
+    else if (options->own == GN_OWN_ALWAYS && !gn_wgrad_find(d->f32->isa))
         status = gn_fail(err, GENET_UNSUPPORTED, "there is no own weight gradient for %s, only oneDNN's", d->f32->isa);
     else
         status = gn_onednn_open(&d->onednn, err);
@@ -88,7 +88,7 @@ static genet_status open_device(void **out, const gn_backend_options *options, g
         d = NULL;
     } else {
         d->wgrad = gn_wgrad_find(d->f32->isa);
-        d->wgrad_choice = options->wgrad;
+        d->own_choice = options->own;
         d->winograd = gn_winograd_find(d->f32->isa);
     }
     *out = d;
@@ -197,9 +197,9 @@ static size_t aligned(size_t bytes)
 
 static bool takes_own_wgrad(const device *d, const gn_conv_shape *g)
 {
-    if (!d->wgrad || g->bf16 || d->wgrad_choice == GN_WGRAD_ONEDNN)
+    if (!d->wgrad || g->bf16 || d->own_choice == GN_OWN_NEVER)
         return false;
-    return d->wgrad_choice == GN_WGRAD_OWN || gn_wgrad_wins(d->wgrad, g, gn_onednn_vector_bits());
+    return d->own_choice == GN_OWN_ALWAYS || gn_wgrad_wins(d->wgrad, g, gn_onednn_vector_bits());
 }
 
 static int64_t work_of(const gn_plan *p, const gn_step *s)
@@ -218,15 +218,33 @@ static genet_status prepare_wgrad(prepared *p, prepared_step *k, const gn_step *
     return GENET_OK;
 }
 
-static genet_status prepare_winograd(prepared *p, prepared_step *k, const gn_conv_shape *g)
+/* Shape of the forward pass that Winograd's kernel would run for the step. */
+static gn_conv_shape winograd_shape(const gn_step *s, const gn_conv_shape *g)
+{
+    return s->op == GN_OP_CONV_DX ? gn_winograd_gradient(g) : *g;
+}
+
+static bool takes_winograd(const device *d, const gn_step *s, const gn_conv_shape *g)
+{
+    const gn_conv_shape shape = winograd_shape(s, g);
+    if ((s->op != GN_OP_CONV && s->op != GN_OP_CONV_DX) || !d->winograd || d->own_choice == GN_OWN_NEVER)
+        return false;
+    return d->own_choice == GN_OWN_ALWAYS ? gn_winograd_can(&shape)
+                                            : gn_winograd_wins(d->winograd, &shape, gn_onednn_vector_bits());
+}
+
+static genet_status prepare_winograd(prepared *p, prepared_step *k, const gn_step *s, const gn_conv_shape *g)
 {
     k->winograd = p->device->winograd;
-    k->shape = *g;
+    k->shape = winograd_shape(s, g);
     k->threads = p->device->threads;
     k->stale = true;
-    k->packed_at = p->packed_bytes;
-    p->packed_bytes += aligned(k->winograd->packed_bytes(g));
-    size_t bytes = aligned(k->winograd->scratch_bytes(g, k->threads));
+    size_t bytes = aligned(k->winograd->scratch_bytes(&k->shape, k->threads)), packed = aligned(k->winograd->packed_bytes(&k->shape));
+    k->packed_at = p->trains ? bytes : p->packed_bytes;
+    if (p->trains)
+        bytes += packed;
+    else
+        p->packed_bytes += packed;
     p->scratch_bytes = bytes > p->scratch_bytes ? bytes : p->scratch_bytes;
     snprintf(k->implementation, sizeof k->implementation, "own:winograd:%s", k->winograd->isa);
     return GENET_OK;
@@ -316,9 +334,8 @@ static genet_status prepare_step(prepared *p, prepared_step *k, const gn_step *s
     const gn_conv_shape g = conv_shape(p->plan, s);
     if (s->op == GN_OP_CONV_DW && takes_own_wgrad(p->device, &g))
         return prepare_wgrad(p, k, s, &g, &p->scratch_bytes);
-    if (s->op == GN_OP_CONV && !p->trains && p->device->winograd &&
-        gn_winograd_wins(p->device->winograd, &g, gn_onednn_vector_bits()))
-        return prepare_winograd(p, k, &g);
+    if (takes_winograd(p->device, s, &g))
+        return prepare_winograd(p, k, s, &g);
     return prepare_conv(p, k, s, &g, &p->scratch_bytes, err);
 }
 
@@ -444,20 +461,21 @@ static void run_wgrad(const prepared *p, const prepared_step *k, const float *x,
     }
 }
 
-static void run_winograd(const prepared *p, prepared_step *k, const float *x, const float *w, const float *bias, float *y)
+static void run_winograd(const prepared *p, prepared_step *k, const gn_step *s, void *const *data)
 {
-    float *packed = (float *)((char *)p->packed + k->packed_at);
+    const float *x = data[s->in[0]], *w = data[s->in[1]], *bias = k->shape.bias ? data[s->in[2]] : NULL;
+    float *y = data[s->out[0]], *packed = (float *)((char *)(p->trains ? p->scratch : p->packed) + k->packed_at);
 #pragma omp parallel num_threads(k->threads)
     {
         const int me = omp_get_thread_num(), all = omp_get_num_threads();
         if (k->stale) {
-            k->winograd->pack(&k->shape, w, packed, me, all);
+            k->winograd->pack(&k->shape, w, s->op == GN_OP_CONV_DX, packed, me, all);
 #pragma omp barrier
         }
         for (int t = me; t < k->threads; t += all)
             k->winograd->run(&k->shape, x, packed, bias, y, p->scratch, t, k->threads);
     }
-    k->stale = false;
+    k->stale = p->trains; /* there another step's scratch comes over it */
 }
 
 static genet_status pack(prepared *p, prepared_step *k, const gn_step *s, void *const *data, genet_error *err)
@@ -503,7 +521,7 @@ static genet_status run(void *p_, int number, void *const *data, genet_error *er
         return GENET_OK;
     }
     if (k->winograd) {
-        run_winograd(p, k, data[s->in[0]], data[s->in[1]], s->in[2] < 0 ? NULL : data[s->in[2]], data[s->out[0]]);
+        run_winograd(p, k, s, data);
         return GENET_OK;
     }
     if (!k->kernel)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The own 3x3 forward pass (winograd.h), compiled for AVX2 and for AVX-512.
+ * The own 3x3 passes (winograd.h), compiled for AVX2 and for AVX-512.
  *
  * The map is cut into tiles of 2 x 2 outputs, each the work of 4 x 4 inputs d:
  *   V = B'dB (per channel), M[i] = V[i] * U[i] over the channels for each of the 16 positions i, y = A'MA + bias
@@ -86,15 +86,16 @@ static INLINE void transform_weights(const float g[3], float to[4])
     to[3] = g[2];
 }
 
-static void pack(const gn_conv_shape *g, const float *w, float *packed, int me, int all)
+static void pack(const gn_conv_shape *g, const float *w, bool turned, float *packed, int me, int all)
 {
     const int64_t panels = g->k / KT;
     for (int64_t k = panels * me / all * KT; k < panels * (me + 1) / all * KT; k++)
         for (int64_t c = 0; c < g->c; c++) {
-            const float *from = w + (k * g->c + c) * 9;
+            const float *from = turned ? w + (c * g->k + k) * 9 + 8 : w + (k * g->c + c) * 9;
+            const int step = turned ? -1 : 1;
             float *to = packed + (k / KT * 16 * g->c + c) * KT + k % KT, columns[3][4], row[4];
             for (int s = 0; s < 3; s++)
-                transform_weights((float[3]){from[s], from[3 + s], from[6 + s]}, columns[s]);
+                transform_weights((float[3]){from[s * step], from[(3 + s) * step], from[(6 + s) * step]}, columns[s]);
             for (int i = 0; i < 4; i++) {
                 transform_weights((float[3]){columns[0][i], columns[1][i], columns[2][i]}, row);
                 for (int j = 0; j < 4; j++)

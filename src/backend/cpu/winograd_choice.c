@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Which forward pass runs: the rule of winograd.h. */
+ * Where Winograd's passes run: the rule of winograd.h. */
 #include "backend/cpu/winograd.h"
 
 #include <string.h>
@@ -15,6 +15,15 @@ const gn_winograd *gn_winograd_find(const char *isa)
 #endif
     (void)isa;
     return NULL;
+}
+
+gn_conv_shape gn_winograd_gradient(const gn_conv_shape *g)
+{
+    gn_conv_shape t = {.n = g->n, .h = g->p, .w = g->q, .c = g->k, .p = g->h, .q = g->w, .k = g->c, .r = g->r, .s = g->s,
+                       .stride = g->stride, .bf16 = g->bf16, .int8 = g->int8};
+    for (int i = 0; i < 4; i++)
+        t.pad[i] = (int)(i % 2 ? g->s : g->r) - 1 - g->pad[i];
+    return t;
 }
 
 bool gn_winograd_can(const gn_conv_shape *g)

@@ -26,7 +26,7 @@ static genet_status open_device(void **device, const gn_backend_options *options
         return gn_fail(err, GENET_UNSUPPORTED,
                        "backend ref has no kernels for an instruction set (asked for: %s); leave it out or use cpu",
                        options->isa);
-    if (options && options->wgrad != GN_WGRAD_FASTER)
+    if (options && options->own != GN_OWN_WHERE_FASTER)
         return gn_fail(err, GENET_UNSUPPORTED, "backend ref has one weight gradient; there is nothing to choose");
     *device = gn_calloc(1, 1); /* it has no state; the address only tells an open device from a closed one */
     return *device ? GENET_OK : gn_fail_memory(err, 1, "a device");
