@@ -117,8 +117,8 @@ def main():
     p.add_argument("--size", type=int, default=224)
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--rounds", type=int, default=5)
-    p.add_argument("--isa", choices=["avx2"], help="hold genet, oneDNN, PyTorch (and OpenVINO, as far as it listens) to AVX2; "
-                   "ONNX Runtime cannot be held")
+    p.add_argument("--isa", choices=["avx2"], help="hold genet, oneDNN and PyTorch to AVX2 (ONNX Runtime and OpenVINO: "
+                   "peers/hold.py)")
     p.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
     p.add_argument("--model", help="infer: a checkpoint of the same variant, exported for the peers")
     p.add_argument("--data", help="loader: class folders")
@@ -146,7 +146,9 @@ def main():
                          genet_is=medians[0] / statistics.median(alone)))
     version = subprocess.run([a.genet, "--version"], stdout=subprocess.PIPE, text=True).stdout.strip()
     result = dict(work=a.work, variant=a.variant, type=a.type, batch=a.batch, size=a.size, threads=a.threads, cpu=cpu_name(), isa=isa(),
-                  limits={k: v for k, v in os.environ.items() if k in ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")}, genet=version,
+                  limits={k: os.path.basename(os.environ[k]) for k in ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "LD_PRELOAD")
+                          if k in os.environ},
+                  genet=version,
                   date=datetime.date.today().isoformat(), images_per_second=rows)
     name = "-".join(str(x) for x in ([a.work, a.size] if a.work == "loader" else [a.work, a.variant, a.type, a.batch]) +
                     [a.isa or (result["isa"][-1].replace("_", "") if result["isa"] else platform.machine())])

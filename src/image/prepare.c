@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 #include "base/mem.h"
+#include "base/text.h"
 #include "image/internal.h"
 
 const float gn_imagenet_mean[3] = {123.675f, 116.28f, 103.53f};
@@ -22,6 +23,7 @@ enum {
 struct gn_prepare_scratch {
     gn_decoder *decoder;
     gn_image decoded, resampling, augmenting;
+    gn_prepare_times spent;
 };
 
 genet_status gn_prepare_scratch_create(gn_prepare_scratch **out, genet_error *err)
@@ -47,6 +49,11 @@ void gn_prepare_scratch_free(gn_prepare_scratch *s)
     gn_image_free(&s->resampling);
     gn_image_free(&s->augmenting);
     gn_free(s);
+}
+
+gn_prepare_times gn_prepare_spent(const gn_prepare_scratch *s)
+{
+    return s->spent;
 }
 
 static void mean_colour(const gn_preprocess *p, unsigned char colour[3])
@@ -178,6 +185,7 @@ static genet_status training(gn_prepare_scratch *s, const unsigned char *bytes, 
     float part[4];
     gn_resample job;
     genet_status status;
+    const double start = gn_now();
     if (a->fast_decode) {
         /* The published pipeline reads the box at full size; so does this under its rules. */
         int to = p->mindspore ? INT_MAX : REDUCED_TIMES * p->size;
@@ -196,13 +204,18 @@ static genet_status training(gn_prepare_scratch *s, const unsigned char *bytes, 
     }
     if (status != GENET_OK)
         return status;
+    const double decoded = gn_now();
     job.mirror = chance(d, GN_RNG_FLIP, a->flip, &rng);
     job.out = out;
     job.stride = (size_t)p->size * 3;
     status = gn_resample_run(&job, &s->resampling, err);
-    if (status != GENET_OK)
-        return status;
-    return augment_pixels(s, p, a, d, out, err);
+    const double resized = gn_now();
+    if (status == GENET_OK)
+        status = augment_pixels(s, p, a, d, out, err);
+    s->spent.decode += decoded - start;
+    s->spent.resize += resized - decoded;
+    s->spent.augment += gn_now() - resized;
+    return status;
 }
 
 genet_status gn_prepare(gn_prepare_scratch *s, const unsigned char *bytes, size_t n, const gn_preprocess *p,

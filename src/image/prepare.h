@@ -28,6 +28,12 @@ typedef struct gn_prepare_scratch gn_prepare_scratch; /* decoder + buffers, one 
 genet_status gn_prepare_scratch_create(gn_prepare_scratch **s, genet_error *err);
 void gn_prepare_scratch_free(gn_prepare_scratch *s);
 
+/* Seconds that a scratch has spent so far on training pictures: decoding, resizing, and everything after it. */
+typedef struct gn_prepare_times {
+    double decode, resize, augment;
+} gn_prepare_times;
+gn_prepare_times gn_prepare_spent(const gn_prepare_scratch *s);
+
 /* Writes size*size*3 bytes. info (may be NULL) tells what the file was. A picture that cannot be read is GENET_DATA.
  *
  * augment NULL: evaluation. Shorter side round(size/crop_share), longer side rounded down, central crop (offset rounded half

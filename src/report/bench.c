@@ -169,22 +169,6 @@ static gn_bench_times times_of(double *all, int rounds)
     return (gn_bench_times){.best = all[0], .median = all[rounds / 2], .rounds = rounds};
 }
 
-genet_status gn_bench_time(gn_bench_times *t, genet_status (*run)(void *user, genet_error *err), void *user, int least,
-                           double seconds, genet_error *err)
-{
-    double all[MOST], start = gn_now();
-    memset(t, 0, sizeof *t);
-    while (t->rounds < MOST && (t->rounds < least || gn_now() - start < seconds)) {
-        double before = gn_now();
-        genet_status status = run(user, err);
-        if (status != GENET_OK)
-            return status;
-        all[t->rounds++] = gn_now() - before;
-    }
-    *t = times_of(all, t->rounds);
-    return GENET_OK;
-}
-
 /* One whole step as training does it, the update included. */
 static genet_status run_step(void *user, genet_error *err)
 {
@@ -229,10 +213,10 @@ static double all_macs(const gn_plan *p)
 
 static bool is_convolution(gn_op op)
 {
-    return op == GN_OP_CONV || op == GN_OP_CONV_DX || op == GN_OP_CONV_DW;
+    return op == GN_OP_CONV || op == GN_OP_CONV_DX || op == GN_OP_CONV_DW || op == GN_OP_CONV_INT8;
 }
 
-/* The convolutions of a step, one after the other, and nothing between them: what a step cannot beat. */
+/* The convolutions of a step or a forward pass, one after the other, and nothing between them: what it cannot beat. */
 static genet_status run_convolutions(void *user, genet_error *err)
 {
     gn_bench_net *n = user;
@@ -244,10 +228,11 @@ out:
     return status;
 }
 
-/* A step and its convolutions alone in turns, so that what disturbs the one disturbs the other. */
-static genet_status measure_pair(gn_bench_times *step, gn_bench_times *alone, gn_bench_net *n, genet_error *err)
+/* A run and its convolutions alone in turns, so that what disturbs the one disturbs the other. */
+static genet_status measure_pair(gn_bench_times *whole, gn_bench_times *alone, gn_bench_net *n,
+                                 genet_status (*run_whole)(void *, genet_error *), genet_error *err)
 {
-    static genet_status (*const run[2])(void *, genet_error *) = {run_step, run_convolutions};
+    genet_status (*const run[2])(void *, genet_error *) = {run_whole, run_convolutions};
     double all[2][MOST], start = gn_now();
     int rounds = 0;
     for (; rounds < MOST && (rounds < LEAST || gn_now() - start < 2 * SECONDS); rounds++)
@@ -258,22 +243,21 @@ static genet_status measure_pair(gn_bench_times *step, gn_bench_times *alone, gn
                 return status;
             all[k][rounds] = gn_now() - before;
         }
-    *step = times_of(all[0], rounds);
+    *whole = times_of(all[0], rounds);
     *alone = times_of(all[1], rounds);
     return GENET_OK;
 }
 
-static void put_limit(gn_bench_report *r, const gn_bench_net *n, const gn_bench_times *step, const gn_bench_times *alone)
+static void put_limit(gn_bench_report *r, const gn_bench_net *n, const gn_bench_times *whole, const gn_bench_times *alone)
 {
-    gn_text_add(&r->text, "limit      %.1f ms at best, %.1f in the median (%.2f images/s): the convolutions alone, in turns with the steps;\n"
-                "           a step reaches %.2f of it at best, %.2f in the median\n",
-                1e3 * alone->best, 1e3 * alone->median, n->batch / alone->median, alone->best / step->best,
-                alone->median / step->median);
+    gn_text_add(&r->text, "limit      %.1f ms at best, %.1f in the median (%.2f images/s): the convolutions alone, in turns with the whole,\n"
+                "           which reaches %.2f of it at best, %.2f in the median\n\n",
+                1e3 * alone->best, 1e3 * alone->median, n->batch / alone->median, alone->best / whole->best,
+                alone->median / whole->median);
     gn_text_add(&r->json, ",\"convolutions_seconds\":%.6f,\"convolutions_median_seconds\":%.6f", alone->best, alone->median);
 }
 
-static genet_status measure(gn_bench_report *r, gn_bench_net *n, genet_status (*run)(void *, genet_error *), bool training,
-                            genet_error *err)
+static genet_status measure(gn_bench_report *r, gn_bench_net *n, genet_status (*run)(void *, genet_error *), genet_error *err)
 {
     genet_status status = GENET_OK;
     gn_bench_times t, alone;
@@ -281,14 +265,9 @@ static genet_status measure(gn_bench_report *r, gn_bench_net *n, genet_status (*
     if (!best)
         return gn_fail_memory(err, (size_t)n->plan->step_count * sizeof *best, "times of the steps");
     GN_TRY(run(n, err)); /* warm */
-    if (training)
-        GN_TRY(measure_pair(&t, &alone, n, err));
-    else
-        GN_TRY(gn_bench_time(&t, run, n, LEAST, SECONDS, err));
+    GN_TRY(measure_pair(&t, &alone, n, run, err));
     put_times(r, n, &t, all_macs(n->plan));
-    if (training)
-        put_limit(r, n, &t, &alone);
-    gn_text_add(&r->text, "\n");
+    put_limit(r, n, &t, &alone);
     for (int round = 0; round < (t.median < 1 ? 8 : 3); round++) {
         gn_exec_profile(n->exec, true);
         GN_TRY(run(n, err));
@@ -311,7 +290,7 @@ static genet_status bench_step(gn_bench_report *r, const gn_settings *s, genet_e
     gn_bench_describe(r, &n);
     gn_text_add(&r->text, "memory     activations and scratch %s\n", gn_format_bytes(bytes, gn_exec_bytes(n.exec)));
     gn_text_add(&r->json, ",\"activation_bytes\":%llu,", (unsigned long long)gn_exec_bytes(n.exec));
-    GN_TRY(measure(r, &n, run_step, true, err));
+    GN_TRY(measure(r, &n, run_step, err));
 out:
     gn_bench_net_close(&n);
     return status;
@@ -329,7 +308,7 @@ static genet_status bench_infer(gn_bench_report *r, const gn_settings *s, genet_
             gn_text_add(&r->json, ",\"runs\":[");
         }
         gn_text_add(&r->json, "%s{", i ? "," : "");
-        GN_TRY(measure(r, &n, run_forward, false, err));
+        GN_TRY(measure(r, &n, run_forward, err));
         gn_text_add(&r->json, "}");
         gn_bench_net_close(&n);
     }

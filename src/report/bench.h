@@ -34,13 +34,11 @@ void gn_bench_net_close(gn_bench_net *n); /* safe on a zeroed one */
 /* "network", "device", "precision" and "threads" into the report. */
 void gn_bench_describe(gn_bench_report *r, const gn_bench_net *n);
 
-/* Times one call of run again and again: at least `least` rounds, then until `seconds` are over. */
+/* Over single runs. */
 typedef struct gn_bench_times {
     double best, median;
     int rounds;
 } gn_bench_times;
-genet_status gn_bench_time(gn_bench_times *t, genet_status (*run)(void *user, genet_error *err), void *user, int least,
-                           double seconds, genet_error *err);
 
 /* bench_ops.c: where the time of a plan goes, by operation and by step; best: seconds of every step in its fastest run. */
 void gn_bench_operations(gn_bench_report *r, const gn_bench_net *n, const double *best);

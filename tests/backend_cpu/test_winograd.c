@@ -226,6 +226,27 @@ static void in_a_plan(void **state)
     rig_close(&cpu);
 }
 
+/* A few points of the rule, so that it does not change unnoticed. */
+static void rule(void **state)
+{
+    static const struct { const char *isa; shape s; bool kept; int bits; bool own; } points[] = {
+        {"avx512", {1, 7, 7, 512, 512, {1, 1, 1, 1}, false, false, false}, true, 512, true},
+        {"avx512", {1, 7, 7, 512, 512, {1, 1, 1, 1}, false, false, false}, false, 512, false},
+        {"avx512", {32, 7, 7, 512, 512, {1, 1, 1, 1}, false, false, false}, false, 512, true},
+        {"avx2", {1, 14, 14, 256, 256, {1, 1, 1, 1}, false, false, false}, false, 256, true},
+        {"avx2", {32, 14, 14, 256, 256, {1, 1, 1, 1}, false, false, false}, true, 512, false}, /* oneDNN has wider vectors */
+    };
+    (void)state;
+    for (int i = 0; i < COUNT(points); i++) {
+        const gn_winograd *own = gn_winograd_find(points[i].isa);
+        const gn_conv_shape g = conv_shape(&points[i].s);
+        if (!own) /* another kind of CPU */
+            skip();
+        if (gn_winograd_wins(own, &g, points[i].kept, points[i].bits) != points[i].own)
+            fail_msg("point %d of the rule has changed", i);
+    }
+}
+
 static void refusals(void **state)
 {
     static const shape good = {1, 8, 8, 32, 32, {1, 1, 1, 1}, false, false, false};
@@ -252,7 +273,8 @@ static void refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(avx2), cmocka_unit_test(avx512), cmocka_unit_test(in_a_plan), cmocka_unit_test(refusals),
+        cmocka_unit_test(avx2), cmocka_unit_test(avx512), cmocka_unit_test(in_a_plan), cmocka_unit_test(rule),
+        cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests_name("the own 3x3 passes", tests, NULL, NULL);
 }

@@ -224,13 +224,14 @@ static gn_conv_shape winograd_shape(const gn_step *s, const gn_conv_shape *g)
     return s->op == GN_OP_CONV_DX ? gn_winograd_gradient(g) : *g;
 }
 
-static bool takes_winograd(const device *d, const gn_step *s, const gn_conv_shape *g)
+static bool takes_winograd(const prepared *p, const gn_step *s, const gn_conv_shape *g)
 {
+    const device *d = p->device;
     const gn_conv_shape shape = winograd_shape(s, g);
     if ((s->op != GN_OP_CONV && s->op != GN_OP_CONV_DX) || !d->winograd || d->own_choice == GN_OWN_NEVER)
         return false;
     return d->own_choice == GN_OWN_ALWAYS ? gn_winograd_can(&shape)
-                                            : gn_winograd_wins(d->winograd, &shape, gn_onednn_vector_bits());
+                                            : gn_winograd_wins(d->winograd, &shape, !p->trains, gn_onednn_vector_bits());
 }
 
 static genet_status prepare_winograd(prepared *p, prepared_step *k, const gn_step *s, const gn_conv_shape *g)
@@ -334,7 +335,7 @@ static genet_status prepare_step(prepared *p, prepared_step *k, const gn_step *s
     const gn_conv_shape g = conv_shape(p->plan, s);
     if (s->op == GN_OP_CONV_DW && takes_own_wgrad(p->device, &g))
         return prepare_wgrad(p, k, s, &g, &p->scratch_bytes);
-    if (takes_winograd(p->device, s, &g))
+    if (takes_winograd(p, s, &g))
         return prepare_winograd(p, k, s, &g);
     return prepare_conv(p, k, s, &g, &p->scratch_bytes, err);
 }

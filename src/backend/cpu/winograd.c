@@ -76,32 +76,57 @@ static size_t scratch_bytes(const gn_conv_shape *g, int all)
 
 /* --- weights -------------------------------------------------------------------------------------------------------- */
 
-/* (g0, (g0+g1+g2)/2, (g0-g1+g2)/2, g2) */
-static INLINE void transform_weights(const float g[3], float to[4])
+/* Taps of CHANNELS channels and a panel's output channels, [channel][tap][KT]. */
+enum { CHANNELS = 16 };
+
+static void take_taps(const gn_conv_shape *g, const float *w, bool turned, int64_t k, int64_t c, float *taps)
 {
-    const float outer = (g[0] + g[2]) / 2, inner = g[1] / 2;
-    to[0] = g[0];
+    for (int64_t i = 0; i < KT; i++)
+        for (int64_t j = 0; j < CHANNELS; j++) {
+            const float *from = turned ? w + ((c + j) * g->k + k + i) * 9 + 8 : w + ((k + i) * g->c + c + j) * 9;
+            for (int tap = 0; tap < 9; tap++, from += turned ? -1 : 1)
+                taps[(j * 9 + tap) * KT + i] = *from;
+        }
+}
+
+/* (g0, (g0+g1+g2)/2, (g0-g1+g2)/2, g2) */
+static INLINE void transform_weights(vec g0, vec g1, vec g2, vec to[4])
+{
+    const vec outer = (g0 + g2) * 0.5f, inner = g1 * 0.5f;
+    to[0] = g0;
     to[1] = outer + inner;
     to[2] = outer - inner;
-    to[3] = g[2];
+    to[3] = g2;
+}
+
+/* LANES output channels of one channel: taps [9][KT] to positions C*KT floats apart. */
+static INLINE void put_u(const float *taps, float *to, int64_t position)
+{
+    vec columns[3][4];
+#pragma GCC unroll 3
+    for (int s = 0; s < 3; s++)
+        transform_weights(row_get(taps, s * KT), row_get(taps, (3 + s) * KT), row_get(taps, (6 + s) * KT), columns[s]);
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        vec row[4];
+        transform_weights(columns[0][i], columns[1][i], columns[2][i], row);
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++)
+            row_put(to + (4 * i + j) * position, 0, row[j]);
+    }
 }
 
 static void pack(const gn_conv_shape *g, const float *w, bool turned, float *packed, int me, int all)
 {
-    const int64_t panels = g->k / KT;
-    for (int64_t k = panels * me / all * KT; k < panels * (me + 1) / all * KT; k++)
-        for (int64_t c = 0; c < g->c; c++) {
-            const float *from = turned ? w + (c * g->k + k) * 9 + 8 : w + (k * g->c + c) * 9;
-            const int step = turned ? -1 : 1;
-            float *to = packed + (k / KT * 16 * g->c + c) * KT + k % KT, columns[3][4], row[4];
-            for (int s = 0; s < 3; s++)
-                transform_weights((float[3]){from[s * step], from[(3 + s) * step], from[(6 + s) * step]}, columns[s]);
-            for (int i = 0; i < 4; i++) {
-                transform_weights((float[3]){columns[0][i], columns[1][i], columns[2][i]}, row);
-                for (int j = 0; j < 4; j++)
-                    to[(4 * i + j) * g->c * KT] = row[j];
-            }
-        }
+    float taps[CHANNELS * 9 * KT] __attribute__((aligned(64)));
+    const int64_t blocks = g->c / CHANNELS, units = g->k / KT * blocks;
+    for (int64_t unit = units * me / all; unit < units * (me + 1) / all; unit++) {
+        const int64_t panel = unit / blocks, c = unit % blocks * CHANNELS;
+        take_taps(g, w, turned, panel * KT, c, taps);
+        for (int64_t j = 0; j < CHANNELS; j++)
+            for (int half = 0; half < KT; half += LANES)
+                put_u(taps + j * 9 * KT + half, packed + (panel * 16 * g->c + c + j) * KT + half, g->c * KT);
+    }
 }
 
 /* --- transforms ----------------------------------------------------------------------------------------------------- */

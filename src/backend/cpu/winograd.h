@@ -30,6 +30,7 @@ gn_conv_shape gn_winograd_gradient(const gn_conv_shape *shape);
 /* True for shapes that it computes: f32, 3x3, stride 1, padding of at most 2, C a multiple of 16 and K of 32. */
 bool gn_winograd_can(const gn_conv_shape *shape);
 
-/* True where it can and is faster than oneDNN's with vectors of onednn_bits (gn_onednn_vector_bits). */
-bool gn_winograd_wins(const gn_winograd *own, const gn_conv_shape *shape, int onednn_bits);
+/* True where it can and is faster than oneDNN's with vectors of onednn_bits (gn_onednn_vector_bits). kept: packed weights serve many
+ * runs; else they are packed for every one. */
+bool gn_winograd_wins(const gn_winograd *own, const gn_conv_shape *shape, bool kept, int onednn_bits);
 #endif
