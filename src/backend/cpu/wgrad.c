@@ -17,12 +17,7 @@
  * panels. Phase 0 makes the sums, phase 1 adds the groups' in their order and writes dw. */
 #include "backend/cpu/wgrad.h"
 
-#include "backend/cpu/lanes.h"
-
-#define PASTE2(a, b) a##b
-#define PASTE(a, b) PASTE2(a, b)
-#define TEXT2(a) #a
-#define TEXT(a) TEXT2(a)
+#include "backend/cpu/own.h"
 
 /* Register tiles: 12 sums of 16 registers, 16 of 32. */
 #if GN_ISA_BITS == 512
@@ -55,16 +50,6 @@ typedef struct cut {
     int64_t sum_floats, x_floats, dy_floats;
     int groups, members;
 } cut;
-
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t ceiling(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
 
 /* Floats rounded up to an odd number of cache lines: panels then start in different sets of a cache. */
 static int64_t odd_lines(int64_t floats)
@@ -331,5 +316,5 @@ static void run(const gn_conv_shape *g, const float *x, const float *dy, float *
         put(g, &u, scratch, dw, me, all);
 }
 
-extern const gn_wgrad PASTE(gn_wgrad_, GN_ISA);
-const gn_wgrad PASTE(gn_wgrad_, GN_ISA) = {TEXT(GN_ISA), scratch_bytes, run};
+extern const gn_wgrad GN_OF_ISA(gn_wgrad_);
+const gn_wgrad GN_OF_ISA(gn_wgrad_) = {GN_ISA_TEXT, scratch_bytes, run};

@@ -9,12 +9,7 @@
  * M[16][tiles][KT]. */
 #include "backend/cpu/winograd.h"
 
-#include "backend/cpu/lanes.h"
-
-#define PASTE2(a, b) a##b
-#define PASTE(a, b) PASTE2(a, b)
-#define TEXT2(a) #a
-#define TEXT(a) TEXT2(a)
+#include "backend/cpu/own.h"
 
 /* Register tiles of ROWS tiles by KT output channels; what is left of a block runs by fewer rows, a multiple of LEAST. */
 #if GN_ISA_BITS == 512
@@ -37,16 +32,6 @@ typedef struct cut {
     int64_t v_floats, m_floats, own_floats;
     int parts, members;
 } cut;
-
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t ceiling(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
 
 static cut cut_of(const gn_conv_shape *g, int all)
 {
@@ -267,5 +252,5 @@ static void run(const gn_conv_shape *g, const float *x, const float *packed, con
     }
 }
 
-extern const gn_winograd PASTE(gn_winograd_, GN_ISA);
-const gn_winograd PASTE(gn_winograd_, GN_ISA) = {TEXT(GN_ISA), packed_bytes, scratch_bytes, pack, run};
+extern const gn_winograd GN_OF_ISA(gn_winograd_);
+const gn_winograd GN_OF_ISA(gn_winograd_) = {GN_ISA_TEXT, packed_bytes, scratch_bytes, pack, run};
