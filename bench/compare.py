@@ -6,6 +6,7 @@
     build/peers/bin/pip install torch torchvision onnxruntime openvino --extra-index-url https://download.pytorch.org/whl/cpu
     build/peers/bin/python bench/compare.py step --variant theta-plus --type bf16
     build/peers/bin/python bench/compare.py infer --model model.safetensors --batch 1
+    build/peers/bin/python bench/compare.py infer --model model-int8.safetensors --type int8
     build/peers/bin/python bench/compare.py loader --data photos/train
 
 Every contender is started once and warmed up; then each in turn works for a round, as often as --rounds says. Printed are the medians
@@ -67,7 +68,7 @@ def contenders(a):
     """genet first: the others are measured against it."""
     threads = ["--threads", str(a.threads)]
     held = ["--isa", a.isa] if a.isa else []
-    amp = "bf16" if a.type == "bf16" else "off"
+    amp = {"f32": "off", "bf16": "bf16", "int8": "auto"}[a.type]
     common = ["--variant", a.variant, "--batch", str(a.batch), "--size", str(a.size)]
     if a.work == "step":
         limits = {}
@@ -81,15 +82,16 @@ def contenders(a):
         if not a.no_compile:
             yield Peer("torch_step.py", *common, "--type", a.type, "--compile", *threads), {}
     elif a.work == "infer":
-        yield Genet("genet", lambda j: j["runs"][-1]["median_images_per_second"], a.genet, "infer", *common, "--amp", amp,
+        own = ["--model", a.model] if a.type == "int8" else []
+        yield Genet("genet", lambda j: j["runs"][-1]["median_images_per_second"], a.genet, "infer", *common, *own, "--amp", amp,
                     *threads, *held), {}
         onnx = os.path.join(tempfile.mkdtemp(), "model.onnx")
         subprocess.run([a.genet, "export", "--model", a.model, "--check", "0", "--out", onnx], check=True,
                        stdout=subprocess.DEVNULL)
         shape = [onnx, "--batch", str(a.batch), "--size", str(a.size), *threads]
-        if a.type == "f32":
+        if a.type != "bf16":
             yield Peer("onnx_infer.py", *shape, "--engine", "onnxruntime"), {}
-        yield Peer("onnx_infer.py", *shape, "--engine", "openvino", "--type", a.type), {}
+        yield Peer("onnx_infer.py", *shape, "--engine", "openvino", "--type", "f32" if a.type == "f32" else "bf16"), {}
     else:
         yield Genet("genet", lambda j: j["images"] / j["seconds"], a.genet, "loader", "--data", a.data, "--size", str(a.size),
                     "--loader-threads", "1"), {}
@@ -112,7 +114,8 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("work", choices=["step", "infer", "loader"])
     p.add_argument("--variant", default="plain", choices=["plain", "se", "theta-minus", "theta", "theta-plus"])
-    p.add_argument("--type", default="f32", choices=["f32", "bf16"])
+    p.add_argument("--type", default="f32", choices=["f32", "bf16", "int8"],
+                   help="int8: infer alone, of a model that genet quantize wrote")
     p.add_argument("--batch", type=int, default=32)
     p.add_argument("--size", type=int, default=224)
     p.add_argument("--threads", type=int, default=2)
@@ -126,6 +129,8 @@ def main():
     a = p.parse_args()
     if a.work == "infer" and not a.model or a.work == "loader" and not a.data:
         p.error("infer needs --model, loader needs --data")
+    if a.type == "int8" and a.work != "infer":
+        p.error("int8 is for infer")
     if a.isa:
         os.environ.update(ONEDNN_MAX_CPU_ISA="AVX2", ATEN_CPU_CAPABILITY="avx2")
         # torch.compile's cache hands out what it made for AVX-512 under the same key

@@ -122,10 +122,10 @@ static int run(int argc, char **argv)
     return code;
 }
 
-/* OpenMP's threads spin for milliseconds while they wait, and take the cores from the threads that prepare pictures and from everybody
- * else: on two busy cores a step took nine times as long; threads that sleep at once cost a forward pass a sixth (docs/performance.md).
- * So they spin for some ten microseconds (GNU's run time; others sleep at once). The run time reads this before main: the program
- * starts itself once more with it, unless the user has set it. Where that fails, it goes on as it is. */
+/* OpenMP's threads spin for milliseconds while they wait, and take the cores from the threads that prepare pictures and from
+ * everybody else: on two busy cores a step took nine times as long; threads that sleep at once cost a forward pass a sixth
+ * (docs/performance.md). So they spin for some ten microseconds (GNU's run time; others sleep at once). The run time reads this
+ * before main: the program starts itself once more with it, unless the user has set it. Where that fails, it goes on as it is. */
 static void shorten_waiting(char **argv)
 {
     if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || setenv("OMP_WAIT_POLICY", "passive", 1) != 0 ||

@@ -317,14 +317,13 @@ const cli_command cli_predict = {
     .arguments = "FILE|FOLDER|- ...",
     .max_arguments = -1,
     .summary = "name what pictures show",
-    .description = "Classifies JPEG, PNG and WebP files, whatever their names end in, prepared exactly as the model "
-                   "was evaluated. They go through the network --batch at a time; a name on standard input is answered at once when no other "
-                   "is waiting behind it.\n\n"
-                   "A picture that cannot be read gives a line on standard error (with --json an object with \"error\" "
-                   "too); the others "
-                   "go on, and the exit code is 3. --json writes one JSON object a line: {\"file\": ..., \"classes\": "
-                   "[{\"class\": ..., "
-                   "\"index\": ..., \"probability\": ...}, ...]}.",
+    .description =
+        "Classifies JPEG, PNG and WebP files, whatever their names end in, prepared exactly as the model was evaluated. They go "
+        "through the network --batch at a time; a name on standard input is answered at once when no other is waiting behind "
+        "it.\n\n"
+        "A picture that cannot be read gives a line on standard error (with --json an object with \"error\" too); the others go "
+        "on, and the exit code is 3. --json writes one JSON object a line: {\"file\": ..., \"classes\": [{\"class\": ..., "
+        "\"index\": ..., \"probability\": ...}, ...]}.",
     .examples = examples,
     .example_count = sizeof examples / sizeof examples[0],
     .run = run,

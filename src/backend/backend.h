@@ -6,8 +6,8 @@
 #define GN_BACKEND_BACKEND_H
 #include "plan/plan.h"
 
-/* Where cpu's own passes of dense f32 convolutions run (weight gradient; 3x3 with stride 1): by their rules, never, or wherever they
- * can (tests, trials). */
+/* Where cpu's own passes of dense f32 convolutions run (weight gradient; 3x3 with stride 1): by their rules, never, or wherever
+ * they can (tests, trials). */
 typedef enum gn_own_choice { GN_OWN_WHERE_FASTER, GN_OWN_NEVER, GN_OWN_ALWAYS } gn_own_choice;
 
 typedef struct gn_backend_options {

@@ -188,8 +188,8 @@ static genet_status fail_unknown(const gn_dataset *d, const gn_finds *f, const e
         if (!seen[i])
             add_name(&missing, missing_count++, o->expect_classes[i]);
     genet_status status = gn_fail(
-        err, GENET_MISMATCH, "'%s' has %d class%s that %s does not know: %s; not here of its %d: %s; %s", d->root,
-        unknown_count, unknown_count == 1 ? "" : "es", o->expect_owner ? o->expect_owner : "the model", unknown.data ? unknown.data : "?",
+        err, GENET_MISMATCH, "'%s' has %d class%s that %s does not know: %s; not here of its %d: %s; %s", d->root, unknown_count,
+        unknown_count == 1 ? "" : "es", o->expect_owner ? o->expect_owner : "the model", unknown.data ? unknown.data : "?",
         o->expect_count, missing_count && missing.data ? missing.data : "none", remedy(f, list, o->expect_count, o->leaf_names));
     gn_free(seen);
     gn_text_free(&unknown);

@@ -224,7 +224,8 @@ static void add_ranks(plot *p)
         add_label(p, x, p->top + p->height + 20, "middle", 12, &label);
     }
     add_line(p, p->left, p->top + p->height, p->left + p->width, p->top + p->height, TEXT);
-    add_text(p, p->left + p->width / 2, p->top + p->height + 42, "middle", 14, "class, from the one with most images to the one with fewest");
+    add_text(p, p->left + p->width / 2, p->top + p->height + 42, "middle", 14,
+             "class, from the one with most images to the one with fewest");
     gn_text_add(&p->svg, "<text transform=\"translate(28 %.1f) rotate(-90)\" text-anchor=\"middle\" font-size=\"14\" fill=\"" TEXT
                 "\">images (logarithmic scale)</text>\n", p->top + p->height / 2);
     add_ends(p);

@@ -200,7 +200,8 @@ static genet_status add_member(shard *s, gn_members *m, gn_dataset_memory *memor
             return GENET_OK;
         }
         if (offset < 0 || size < 0 || (uint64_t)offset > s->bytes || (uint64_t)size > s->bytes - (uint64_t)offset)
-            return gn_fail(err, GENET_DATA, "'%s' is cut off: '%s' should have %lld bytes from byte %lld on, the file has %llu; copy it again",
+            return gn_fail(err, GENET_DATA,
+                           "'%s' is cut off: '%s' should have %lld bytes from byte %lld on, the file has %llu; copy it again",
                            s->path, one.name, (long long)size, (long long)offset, (unsigned long long)s->bytes);
         one.offset = (uint64_t)offset;
         one.size = (uint64_t)size;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The one loop over steps. Slabs of weights live in gn_weights (model/weights.h) and are shared by a training and an evaluation executor;
- * activations belong to the executor. */
+ * The one loop over steps. Slabs of weights live in gn_weights (model/weights.h) and are shared by a training and an evaluation
+ * executor; activations belong to the executor. */
 #ifndef GN_EXEC_EXEC_H
 #define GN_EXEC_EXEC_H
 #include "backend/backend.h"

@@ -120,8 +120,9 @@ genet_status gn_checkpoint_name_classes(gn_checkpoint *c, const char *list_path,
     for (; count < wanted && (line = next_line(text, bytes, &at)); count++)
         names[count] = line;
     if (count < wanted || at < bytes) {
-        status = gn_fail(err, GENET_MISMATCH, "%s: has %s than the model's %d classes (one name a line, in the order of the outputs)",
-                         list_path, count < wanted ? "fewer lines" : "more lines", wanted);
+        status = gn_fail(err, GENET_MISMATCH,
+                         "%s: has %s than the model's %d classes (one name a line, in the order of the outputs)", list_path,
+                         count < wanted ? "fewer lines" : "more lines", wanted);
         goto out;
     }
     gn_metadata_free_classes(c);

@@ -24,7 +24,8 @@ enum { FLOAT = 1, INT32 = 6, INT64 = 7, STRING = 8, BOOL = 9, TUPLE = 20 };
 
 /* Constants that nodes share; each is written before its first use. */
 enum { FALSE_, TRUE_, ZERO, TWO, THREE, MAP_AXES, MOMENTUM, EPS_STEM, EPS, CONSTANTS };
-static const char *const constant_names[CONSTANTS] = {"false", "true", "zero", "two", "three", "map_axes", "momentum", "eps_stem", "eps"};
+static const char *const constant_names[CONSTANTS] = {"false",    "true",     "zero",     "two", "three",
+                                                      "map_axes", "momentum", "eps_stem", "eps"};
 
 #define NAME 128
 
@@ -37,7 +38,7 @@ typedef struct writer {
     int owned_count;
 } writer;
 
-/* --- attributes and nodes ------------------------------------------------------------------------------------------------------- */
+/* --- attributes and nodes --------------------------------------------------------------------------------------------- */
 
 static gn_message begin(const char *op, const char *name)
 {
@@ -160,7 +161,7 @@ static void weight_input(writer *w, gn_message *node, int index)
     parameter_input(w, node, own, FLOAT, item->rank, item->dim, gn_graph_weight(w->g, index), (uint64_t)item->count * 4);
 }
 
-/* --- operations ------------------------------------------------------------------------------------------------------------------- */
+/* --- operations ------------------------------------------------------------------------------------------------------- */
 
 static const char *value_name(const writer *w, int v)
 {
@@ -405,7 +406,7 @@ static bool write_node(writer *w, int i)
     return true;
 }
 
-/* --- the model ---------------------------------------------------------------------------------------------------------------------- */
+/* --- the model -------------------------------------------------------------------------------------------------------- */
 
 static void write_ends(writer *w, int batch)
 {

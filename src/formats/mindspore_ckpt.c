@@ -167,7 +167,8 @@ static genet_status add_value(reader *r, const value *v, const char *name)
         last->count = shape.count;
         memcpy(last->dim, shape.dim, sizeof last->dim);
         r->have = 0;
-        r->want = size ? (uint64_t)shape.count * size : v->content_bytes; /* of strings and the like the size is not ours to judge */
+        r->want =
+            size ? (uint64_t)shape.count * size : v->content_bytes; /* of strings and the like the size is not ours to judge */
     }
     r->have += v->content_bytes;
     if (!gn_file_tensors_piece(all, v->content, v->content_bytes))

@@ -49,8 +49,10 @@ genet_status gn_onnx_int8_make(gn_onnx_int8 *out, void **block, const gn_graph *
         out->bias_scale[k] = (float)unit;
         out->weight_scale[k] = (float)(unit / n->step);
         if (!(fabsf(n->b[k]) <= FLT_MAX && out->weight_scale[k] <= FLT_MAX && out->bias_scale[k] <= FLT_MAX))
-            return gn_fail(err, GENET_UNSUPPORTED, "%s: row %lld has the scale %g over an input scale of %g, and the bias %g: ONNX has no "
-                           "floats for that", item->name, (long long)k, unit, (double)n->step, (double)n->b[k]);
+            return gn_fail(err, GENET_UNSUPPORTED,
+                           "%s: row %lld has the scale %g over an input scale of %g, and the bias %g: ONNX has no "
+                           "floats for that",
+                           item->name, (long long)k, unit, (double)n->step, (double)n->b[k]);
         out->bias[k] = (int32_t)rint(n->b[k] / unit);
         for (int64_t i = 0; i < row; i++)
             out->weight[k * row + i] = (int8_t)rint(w[i] * (scale[k] / unit));

@@ -66,7 +66,7 @@ static int64_t windows(const gn_onnx_node *n, int64_t size, int axis)
     return (size + before + after - k) / s + 1;
 }
 
-/* --- convolution ------------------------------------------------------------------------------------------------------------------ */
+/* --- convolution ------------------------------------------------------------------------------------------------------ */
 
 typedef struct conv {
     const float *x, *w;
@@ -147,7 +147,7 @@ static genet_status run_conv(gn_onnx *m, const gn_onnx_node *n, genet_error *err
     return GENET_OK;
 }
 
-/* --- the rest of the maps ------------------------------------------------------------------------------------------------------------ */
+/* --- the rest of the maps --------------------------------------------------------------------------------------------- */
 
 static genet_status run_batch_norm(gn_onnx *m, const gn_onnx_node *n, genet_error *err)
 {
@@ -262,7 +262,8 @@ static genet_status run_gather(gn_onnx *m, const gn_onnx_node *n, genet_error *e
         return shapes(m, n, err);
     int64_t count = index->dim[0], inner = n->axis == 2 ? x->dim[3] : 1, have = x->dim[n->axis];
     int64_t outer = x->dim[0] * x->dim[1] * (n->axis == 2 ? 1 : x->dim[2]);
-    genet_status status = make(m, n, 4, x->dim[0], x->dim[1], n->axis == 2 ? count : x->dim[2], n->axis == 3 ? count : x->dim[3], err);
+    genet_status status =
+        make(m, n, 4, x->dim[0], x->dim[1], n->axis == 2 ? count : x->dim[2], n->axis == 3 ? count : x->dim[3], err);
     for (int64_t i = 0; status == GENET_OK && i < count; i++) {
         int64_t from;
         memcpy(&from, index->raw + 8 * i, 8);
@@ -275,7 +276,7 @@ static genet_status run_gather(gn_onnx *m, const gn_onnx_node *n, genet_error *e
     return status;
 }
 
-/* --- quantisation ----------------------------------------------------------------------------------------------------------------- */
+/* --- quantisation ----------------------------------------------------------------------------------------------------- */
 
 /* The scales and zero points of a node: one, or one for each index of an axis. */
 typedef struct grid {
@@ -367,7 +368,7 @@ static genet_status run_dequantize(gn_onnx *m, const gn_onnx_node *n, genet_erro
     return status;
 }
 
-/* --- input and head --------------------------------------------------------------------------------------------------------------- */
+/* --- input and head --------------------------------------------------------------------------------------------------- */
 
 static genet_status run_cast(gn_onnx *m, const gn_onnx_node *n, genet_error *err)
 {
@@ -410,8 +411,8 @@ static genet_status run_flatten(gn_onnx *m, const gn_onnx_node *n, genet_error *
 static genet_status run_gemm(gn_onnx *m, const gn_onnx_node *n, genet_error *err)
 {
     const gn_onnx_value *x = in(m, n, 0), *w = in(m, n, 1), *b = in(m, n, 2);
-    if (x->type != GN_ONNX_FLOAT || x->rank != 2 || !x->data || w->type != GN_ONNX_FLOAT || w->rank != 2 || !w->data || n->trans_b != 1 ||
-        w->dim[1] != x->dim[1] || !is_vector(b, w->dim[0]))
+    if (x->type != GN_ONNX_FLOAT || x->rank != 2 || !x->data || w->type != GN_ONNX_FLOAT || w->rank != 2 || !w->data ||
+        n->trans_b != 1 || w->dim[1] != x->dim[1] || !is_vector(b, w->dim[0]))
         return shapes(m, n, err);
     int64_t columns = x->dim[1], k_all = w->dim[0];
     genet_status status = make(m, n, 2, x->dim[0], k_all, 1, 1, err);

@@ -69,7 +69,7 @@ int64_t gn_onnx_elements(const gn_onnx_value *v)
     return n;
 }
 
-/* --- initializers -------------------------------------------------------------------------------------------------------------- */
+/* --- initializers ----------------------------------------------------------------------------------------------------- */
 
 /* Bytes of one number; 0 for an unknown type. */
 static size_t type_size(int type)
@@ -121,7 +121,7 @@ static genet_status parse_initializer(parser *p, const gn_field *field)
     return GENET_OK;
 }
 
-/* --- inputs and outputs ---------------------------------------------------------------------------------------------------------- */
+/* --- inputs and outputs ----------------------------------------------------------------------------------------------- */
 
 /* shape: dimensions; the first may be a word (dim 0 here). */
 static bool parse_shape(gn_onnx_value *v, const gn_field *field)
@@ -198,7 +198,7 @@ static genet_status parse_output(parser *p, const gn_field *field)
     return GENET_OK;
 }
 
-/* --- nodes --------------------------------------------------------------------------------------------------------------------- */
+/* --- nodes ------------------------------------------------------------------------------------------------------------ */
 
 static bool is(const gn_field *f, const char *text)
 {
@@ -286,8 +286,8 @@ static genet_status finish_node(parser *p, gn_onnx_node *n, const gn_field *out)
         return fail(p, "a node's operator is not one of those that are written here");
     const gn_onnx_op *op = &gn_onnx_ops[n->op];
     if (n->in_count < op->least || n->in_count > op->most || (n->given & op->needed) != op->needed || n->given & ~op->allowed)
-        return gn_fail(p->err, GENET_FORMAT, "%s: a node %s has the wrong number of inputs or attributes it should not have", m->path,
-                       op->name);
+        return gn_fail(p->err, GENET_FORMAT, "%s: a node %s has the wrong number of inputs or attributes it should not have",
+                       m->path, op->name);
     gn_onnx_value *v = new_value(p, out->data, out->bytes);
     if (!v)
         return fail(p, "two nodes write one value, or there are too many");
@@ -327,7 +327,7 @@ static genet_status parse_node(parser *p, const gn_field *field)
     return w.bad ? fail(p, "a node that is no well-formed message") : finish_node(p, n, &out);
 }
 
-/* --- graph and model -------------------------------------------------------------------------------------------------------------- */
+/* --- graph and model -------------------------------------------------------------------------------------------------- */
 
 /* All fields with this number, in order. */
 static genet_status each(parser *p, const gn_field *graph, uint32_t number, genet_status (*take)(parser *, const gn_field *))

@@ -13,7 +13,14 @@
 #include "genet/version.h"
 
 /* Field numbers and enumerations of onnx.proto3. */
-enum { MODEL_IR_VERSION = 1, MODEL_PRODUCER = 2, MODEL_PRODUCER_VERSION = 3, MODEL_GRAPH = 7, MODEL_OPSET = 8, MODEL_METADATA = 14 };
+enum {
+    MODEL_IR_VERSION = 1,
+    MODEL_PRODUCER = 2,
+    MODEL_PRODUCER_VERSION = 3,
+    MODEL_GRAPH = 7,
+    MODEL_OPSET = 8,
+    MODEL_METADATA = 14
+};
 enum { GRAPH_NODE = 1, GRAPH_NAME = 2, GRAPH_INITIALIZER = 5, GRAPH_INPUT = 11, GRAPH_OUTPUT = 12 };
 enum { NODE_INPUT = 1, NODE_OUTPUT = 2, NODE_NAME = 3, NODE_OP = 4, NODE_ATTRIBUTE = 5 };
 enum { ATTRIBUTE_NAME = 1, ATTRIBUTE_F = 2, ATTRIBUTE_I = 3, ATTRIBUTE_INTS = 8, ATTRIBUTE_TYPE = 20 };
@@ -349,9 +356,11 @@ static void finish_model(writer *w, gn_message *model, const gn_metadata *m)
     for (int i = 0; i < m->count; i++)
         property(model, m->keys[i], m->values[i]);
     if (w->options->pixels)
-        snprintf(input, sizeof input, "{\"name\":\"pixels\",\"type\":\"uint8\",\"layout\":\"NHWC\",\"normalised\":false,\"size\":%d}", size);
+        snprintf(input, sizeof input,
+                 "{\"name\":\"pixels\",\"type\":\"uint8\",\"layout\":\"NHWC\",\"normalised\":false,\"size\":%d}", size);
     else
-        snprintf(input, sizeof input, "{\"name\":\"input\",\"type\":\"float32\",\"layout\":\"NCHW\",\"normalised\":true,\"size\":%d}", size);
+        snprintf(input, sizeof input,
+                 "{\"name\":\"input\",\"type\":\"float32\",\"layout\":\"NCHW\",\"normalised\":true,\"size\":%d}", size);
     property(model, "genet.input", input);
 }
 
@@ -425,7 +434,8 @@ genet_status gn_onnx_write_int8(const gn_checkpoint *c, const gn_folded *f, cons
     gn_graph g = {0};
     genet_status status;
     if (options->keep_norms)
-        return gn_fail(err, GENET_USAGE, "the batch norms of an int8 network became part of its convolutions when it was quantised: "
+        return gn_fail(err, GENET_USAGE,
+                       "the batch norms of an int8 network became part of its convolutions when it was quantised: "
                        "leave out --keep-bn, or export the float model");
     status = gn_graph_make_int8(&g, f, err);
     return status == GENET_OK ? write_graph(&g, c, options, path, bytes, err) : status;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Pictures: bytes of a JPEG, PNG or WebP file to RGB pixels, resizing, and the one path that prepares pixels for
- * training, evaluation, prediction and serving. The libraries' own headers (turbojpeg/jpeglib, png, webp) appear in this folder only. */
+ * training, evaluation, prediction and serving. The libraries' own headers (turbojpeg/jpeglib, png, webp) appear in this folder
+ * only. */
 #ifndef GN_IMAGE_IMAGE_H
 #define GN_IMAGE_IMAGE_H
 #include <stdbool.h>

@@ -263,8 +263,10 @@ static genet_status check_largest(const calibrating *k, genet_error *err)
                        (long long)k->c->set->count);
     for (int i = 0; i < k->map_count; i++)
         if (k->maps[i].largest >= 0x7f800000)
-            return gn_fail(err, GENET_NUMERIC, "the map that %s reads has values that are no finite numbers: this network cannot be "
-                           "quantised", gn_quantized_map_name(name, spec, i));
+            return gn_fail(err, GENET_NUMERIC,
+                           "the map that %s reads has values that are no finite numbers: this network cannot be "
+                           "quantised",
+                           gn_quantized_map_name(name, spec, i));
     return GENET_OK;
 }
 

@@ -197,7 +197,8 @@ static genet_status classify_one(genet_session *session, genet_picture picture, 
 genet_status genet_session_classify(genet_session *session, const void *bytes, size_t size, genet_prediction *best, int top,
                                     int *found, genet_error *err)
 {
-    return classify_one(session, (genet_picture){.bytes = bytes ? bytes : "", .size = bytes ? size : 0, .best = best}, top, found, err);
+    return classify_one(session, (genet_picture){.bytes = bytes ? bytes : "", .size = bytes ? size : 0, .best = best}, top, found,
+                        err);
 }
 
 genet_status genet_session_classify_file(genet_session *session, const char *path, genet_prediction *best, int top,

@@ -69,7 +69,10 @@ static void put_training(gn_text *t, const char *json)
     gn_json_start(&j, json, strlen(json));
     gn_json_object(&j);
     while (gn_json_key(&j, &key)) {
-        double *number = !strcmp(key, "best_top1") ? &best : !strcmp(key, "val_top1") ? &val : !strcmp(key, "ema_top1") ? &ema : NULL;
+        double *number = !strcmp(key, "best_top1")  ? &best
+                         : !strcmp(key, "val_top1") ? &val
+                         : !strcmp(key, "ema_top1") ? &ema
+                                                    : NULL;
         int64_t *count = !strcmp(key, "step") ? &step : !strcmp(key, "epochs_done") ? &epochs
                          : !strcmp(key, "best_epoch") ? &best_epoch : NULL;
         int next = gn_json_peek(&j);

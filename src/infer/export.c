@@ -117,7 +117,8 @@ static genet_status write_and_check(job *j, const char *path)
         return gn_export_check(s, j->c, j->int8, path, j->result, j->err);
     }
     case GN_CHOICE_FORMAT_MINDIR:
-        gn_export_note(j->result, "a MINDIR runs in MindSpore alone and was not run here; the input is float (N,3,%d,%d), normalised",
+        gn_export_note(j->result,
+                       "a MINDIR runs in MindSpore alone and was not run here; the input is float (N,3,%d,%d), normalised",
                        j->c->model->spec.size, j->c->model->spec.size);
         return gn_mindir_write(j->c, j->weights, (int)s->fixed_batch, path, NULL, j->err);
     default:

@@ -103,9 +103,10 @@ static genet_status run_int8(trial *t, genet_error *err)
                          graph_input(t), err));
     t->result->largest_difference = a.free_difference;
     t->result->logits_rms = a.rms;
-    gn_export_note(t->result, "the written graph was held against the network at its %d maps of 8-bit numbers: %.2g%% of them came out "
-                   "one higher or lower; from the same numbers its logits differ by at most %.2g", a.maps, 100 * a.share,
-                   a.held_difference);
+    gn_export_note(t->result,
+                   "the written graph was held against the network at its %d maps of 8-bit numbers: %.2g%% of them came out "
+                   "one higher or lower; from the same numbers its logits differ by at most %.2g",
+                   a.maps, 100 * a.share, a.held_difference);
 out:
     gn_device_close(&device);
     return status;

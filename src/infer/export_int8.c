@@ -71,7 +71,8 @@ static genet_status watch(void *context, int rank, const int64_t *dim, unsigned 
     const gn_tensor *t = s ? &h->plan->tensors[s->out[0]] : NULL;
     int64_t apart = 0;
     if (!t || rank != 4 || dim[0] != t->dim[0] || dim[1] != t->dim[3] || dim[2] != t->dim[1] || dim[3] != t->dim[2])
-        return gn_fail(err, GENET_INTERNAL, "the written graph has other maps of 8-bit numbers than the network (%s): nothing was kept",
+        return gn_fail(err, GENET_INTERNAL,
+                       "the written graph has other maps of 8-bit numbers than the network (%s): nothing was kept",
                        s ? s->label : "one more than its last");
     int most = replace(numbers, gn_exec_data(h->exec, s->out[0]), t->dim, &apart);
     double count = (double)t->count, share = (double)apart / count;
@@ -82,9 +83,11 @@ static genet_status watch(void *context, int rank, const int64_t *dim, unsigned 
     h->found->largest_share = fmax(h->found->largest_share, share);
     h->found->largest_part = fmax(h->found->largest_part, share / allowed);
     if (most > 1 || share > allowed)
-        return gn_fail(err, GENET_INTERNAL,
-                       "the written graph's 8-bit numbers of %s are up to %d steps from the network's, %.3g%% of them are others (one "
-                       "step and %.3g%% are allowed): nothing was kept", s->label, most, 100 * share, 100 * allowed);
+        return gn_fail(
+            err, GENET_INTERNAL,
+            "the written graph's 8-bit numbers of %s are up to %d steps from the network's, %.3g%% of them are others (one "
+            "step and %.3g%% are allowed): nothing was kept",
+            s->label, most, 100 * share, 100 * allowed);
     return GENET_OK;
 }
 
@@ -121,9 +124,11 @@ static genet_status run_graph(held *h, const float *ours, int count, gn_onnx *gr
         square += (double)ours[i] * ours[i];
     h->found->rms = sqrt(square / (double)n);
     if (!(h->found->held_difference <= GN_INT8_ALLOWED * h->found->rms)) {
-        status = gn_fail(err, GENET_INTERNAL,
-                         "from the same 8-bit numbers the written graph's logits differ from the network's by up to %.3g (their rms is "
-                         "%.3g): nothing was kept", h->found->held_difference, h->found->rms);
+        status =
+            gn_fail(err, GENET_INTERNAL,
+                    "from the same 8-bit numbers the written graph's logits differ from the network's by up to %.3g (their rms is "
+                    "%.3g): nothing was kept",
+                    h->found->held_difference, h->found->rms);
         goto out;
     }
     gn_onnx_watch(graph, NULL, NULL);

@@ -47,7 +47,8 @@ static genet_status need_paths(const gn_settings *s, genet_error *err)
     if (!*s->model)
         return gn_fail(err, GENET_USAGE, "no model given: the float model to quantise is named by --model FILE");
     if (!*s->data)
-        return gn_fail(err, GENET_USAGE, "no pictures to calibrate with: --data PATH names class folders, a list file or tar shards");
+        return gn_fail(err, GENET_USAGE,
+                       "no pictures to calibrate with: --data PATH names class folders, a list file or tar shards");
     if (!*s->out)
         return gn_fail(err, GENET_USAGE, "no place to write to: --out FILE names it");
     if (gn_folder_exists(s->out))
@@ -63,7 +64,8 @@ static genet_status open_float(job *j)
     gn_session_options options = gn_session_options_from(s, (int)s->batch);
     genet_status status = gn_quantized_is(s->model, &int8, j->err);
     if (status == GENET_OK && int8)
-        status = gn_fail(j->err, GENET_MISMATCH, "%s: is an int8 model already; quantise the float checkpoint it was made from", s->model);
+        status = gn_fail(j->err, GENET_MISMATCH, "%s: is an int8 model already; quantise the float checkpoint it was made from",
+                         s->model);
     if (status == GENET_OK)
         status = gn_session_open(&j->session, s->model, &options, j->err);
     if (status == GENET_OK)
@@ -147,10 +149,11 @@ out:
 /* How the network was made, for genet.quantized. */
 static char *origin_of(const job *j)
 {
-    return gn_asprintf("{\"scheme\":\"u8 maps with one scale, s8 weights with one scale an output channel, in the trunk's convolutions\","
-                       "\"calibration\":\"%s\",\"calibration_images\":%lld,\"averaged_weights\":%s}",
-                       j->s->calibration == GN_CHOICE_CALIBRATION_MAX ? "max" : "mse",
-                       (long long)j->q->out.calibration_images, j->session.averaged ? "true" : "false");
+    return gn_asprintf(
+        "{\"scheme\":\"u8 maps with one scale, s8 weights with one scale an output channel, in the trunk's convolutions\","
+        "\"calibration\":\"%s\",\"calibration_images\":%lld,\"averaged_weights\":%s}",
+        j->s->calibration == GN_CHOICE_CALIBRATION_MAX ? "max" : "mse", (long long)j->q->out.calibration_images,
+        j->session.averaged ? "true" : "false");
 }
 
 static genet_status write_int8(job *j)

@@ -36,9 +36,10 @@ static genet_status load_int8(gn_session *s, const char *path, const gn_session_
 {
     genet_status status = gn_quantized_load(&s->checkpoint, &s->folded, path, err);
     if (status == GENET_OK && o->size && o->size != s->checkpoint.model->spec.size)
-        status = gn_fail(err, GENET_MISMATCH,
-                         "%s: is an int8 model for %d pixels, not %d; quantise the float model at that size: genet quantize --size %d",
-                         path, s->checkpoint.model->spec.size, o->size, o->size);
+        status =
+            gn_fail(err, GENET_MISMATCH,
+                    "%s: is an int8 model for %d pixels, not %d; quantise the float model at that size: genet quantize --size %d",
+                    path, s->checkpoint.model->spec.size, o->size, o->size);
     return status;
 }
 
@@ -120,7 +121,8 @@ genet_status gn_session_open(gn_session *s, const char *model_path, const gn_ses
     GN_TRY(gn_device_open(&s->device, options->backend, options->isa, options->threads, err));
     s->map_type = gn_device_precision(&s->device, options->amp, s->precision, sizeof s->precision);
     if (s->folded) /* int8 */
-        snprintf(s->precision + strlen(s->precision), sizeof s->precision - strlen(s->precision), "; the trunk's convolutions int8");
+        snprintf(s->precision + strlen(s->precision), sizeof s->precision - strlen(s->precision),
+                 "; the trunk's convolutions int8");
     else
         GN_TRY(gn_fold(&s->folded, s->checkpoint.model, s->averaged ? &s->checkpoint.ema : &s->checkpoint.weights, err));
 out:

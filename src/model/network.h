@@ -64,8 +64,8 @@ typedef struct gn_builder {
     int dlogits;
 } gn_builder;
 
-/* A table of weights under construction (table.c). gn_table_add appends one with its place in its slab; after a failed growth `failed`
- * stays true and `spare` is returned. */
+/* A table of weights under construction (table.c). gn_table_add appends one with its place in its slab; after a failed growth
+ * `failed` stays true and `spare` is returned. */
 typedef struct gn_table_builder {
     gn_weight_table *table;
     int capacity;

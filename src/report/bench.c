@@ -88,7 +88,8 @@ static genet_status load_model(gn_bench_net *n, const char *path, genet_error *e
     c.weights = (gn_weights){0};
     gn_checkpoint_free(&c);
     if (int8 && status == GENET_OK)
-        snprintf(n->precision + strlen(n->precision), sizeof n->precision - strlen(n->precision), "; the trunk's convolutions int8");
+        snprintf(n->precision + strlen(n->precision), sizeof n->precision - strlen(n->precision),
+                 "; the trunk's convolutions int8");
     return status;
 }
 
@@ -198,9 +199,10 @@ static void put_times(gn_bench_report *r, const gn_bench_net *n, const gn_bench_
                 1e3 * t->best, 1e3 * best, 1 / best, 2e-9 * macs / t->best);
     gn_text_add(&r->text, "median     %.1f ms, %.2f ms an image, %.2f images/s (of %d runs)\n", 1e3 * t->median, 1e3 * median,
                 1 / median, t->rounds);
-    gn_text_add(&r->json, "\"batch\":%d,\"rounds\":%d,\"best_seconds\":%.6f,\"median_seconds\":%.6f,\"best_images_per_second\":%.3f,"
-                "\"median_images_per_second\":%.3f,\"macs\":%.0f,\"best_gflops\":%.2f", n->batch, t->rounds, t->best, t->median,
-                1 / best, 1 / median, macs, 2e-9 * macs / t->best);
+    gn_text_add(&r->json,
+                "\"batch\":%d,\"rounds\":%d,\"best_seconds\":%.6f,\"median_seconds\":%.6f,\"best_images_per_second\":%.3f,"
+                "\"median_images_per_second\":%.3f,\"macs\":%.0f,\"best_gflops\":%.2f",
+                n->batch, t->rounds, t->best, t->median, 1 / best, 1 / median, macs, 2e-9 * macs / t->best);
 }
 
 static double all_macs(const gn_plan *p)
@@ -250,7 +252,8 @@ static genet_status measure_pair(gn_bench_times *whole, gn_bench_times *alone, g
 
 static void put_limit(gn_bench_report *r, const gn_bench_net *n, const gn_bench_times *whole, const gn_bench_times *alone)
 {
-    gn_text_add(&r->text, "limit      %.1f ms at best, %.1f in the median (%.2f images/s): the convolutions alone, in turns with the whole,\n"
+    gn_text_add(&r->text,
+                "limit      %.1f ms at best, %.1f in the median (%.2f images/s): the convolutions alone, in turns with the whole,\n"
                 "           which reaches %.2f of it at best, %.2f in the median\n\n",
                 1e3 * alone->best, 1e3 * alone->median, n->batch / alone->median, alone->best / whole->best,
                 alone->median / whole->median);
@@ -328,7 +331,8 @@ genet_status genet_bench(const genet_config *config, const char *what, int as_js
     genet_status status = gn_fail(err, GENET_USAGE, "%s cannot be measured: step, loader, infer or limits", what);
     *report = NULL;
     if (*gn_config_settings(config)->model && strcmp(what, "infer"))
-        return gn_fail(err, GENET_USAGE, "--model is measured by infer alone; %s takes the network that the settings describe", what);
+        return gn_fail(err, GENET_USAGE, "--model is measured by infer alone; %s takes the network that the settings describe",
+                       what);
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (strcmp(what, all[i].name))
             continue;

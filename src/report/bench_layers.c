@@ -26,7 +26,7 @@ typedef struct layer {
     gn_attr attr;
     int64_t x[4], w[4], y[4];
     int count;
-    const char *used[PARTS];     /* implementation in the network; NULL: it has no such step (the first convolution no data gradient) */
+    const char *used[PARTS]; /* implementation in the network; NULL: it has no such step (the first convolution no data gradient) */
 } layer;
 
 /* What was measured of one layer; seconds 0: not there. */
@@ -116,7 +116,8 @@ static genet_status make_data(const gn_plan *p, void *data[6], genet_error *err)
     return GENET_OK;
 }
 
-static genet_status run_rounds(measured *m, const layer *l, const ways *v, void *const *prepared, void *const *data, genet_error *err)
+static genet_status run_rounds(measured *m, const layer *l, const ways *v, void *const *prepared, void *const *data,
+                               genet_error *err)
 {
     const double start = gn_now();
     for (int round = 0; round <= LEAST_ROUNDS || (round <= MOST_ROUNDS && gn_now() - start < LAYER_SECONDS); round++)
@@ -179,9 +180,11 @@ static void put_layer(gn_bench_report *r, const layer *l, const measured *m, dou
              (long long)l->x[2], (long long)l->w[1], (long long)l->w[0], (long long)l->w[2], (long long)l->w[3], l->attr.stride);
     gn_text_add(&r->json, "%s{\"label\":", first ? "" : ",");
     gn_json_put_string(&r->json, l->label);
-    gn_text_add(&r->json, ",\"count\":%d,\"h\":%lld,\"w\":%lld,\"c\":%lld,\"k\":%lld,\"r\":%lld,\"s\":%lld,\"stride\":%d,\"macs\":%.0f,"
-                "\"runs\":[", l->count, (long long)l->x[1], (long long)l->x[2], (long long)l->w[1], (long long)l->w[0],
-                (long long)l->w[2], (long long)l->w[3], l->attr.stride, m->macs);
+    gn_text_add(&r->json,
+                ",\"count\":%d,\"h\":%lld,\"w\":%lld,\"c\":%lld,\"k\":%lld,\"r\":%lld,\"s\":%lld,\"stride\":%d,\"macs\":%.0f,"
+                "\"runs\":[",
+                l->count, (long long)l->x[1], (long long)l->x[2], (long long)l->w[1], (long long)l->w[0], (long long)l->w[2],
+                (long long)l->w[3], l->attr.stride, m->macs);
     for (int part = 0; part < PARTS; part++)
         for (int way = 0; way < WAYS; way++) {
             if (m->seconds[part][way] <= 0)
@@ -222,7 +225,8 @@ static void put_totals(gn_bench_report *r, const totals *t, double peak, int bat
     for (int way = 0; way < WAYS; way++)
         if (t->whole[0] && t->whole[1])
             put_line(r, heads[way], "", t->best[way], t->macs, peak, batch, "", "");
-    gn_text_add(&r->text, "(* the implementation that the network runs; best of %d runs or more, each layer alone)\n", LEAST_ROUNDS);
+    gn_text_add(&r->text, "(* the implementation that the network runs; best of %d runs or more, each layer alone)\n",
+                LEAST_ROUNDS);
 }
 
 /* --- all ------------------------------------------------------------------------------------------------------------------ */
@@ -264,7 +268,8 @@ genet_status gn_bench_layers(gn_bench_report *r, const gn_bench_net *n, const ch
     put_totals(r, &t, peak, n->batch);
     gn_text_add(&r->json, "],\"weight_gradient_seconds\":%.6f", t.used);
     if (t.whole[0] && t.whole[1])
-        gn_text_add(&r->json, ",\"weight_gradient_seconds_onednn\":%.6f,\"weight_gradient_seconds_own\":%.6f", t.best[0], t.best[1]);
+        gn_text_add(&r->json, ",\"weight_gradient_seconds_onednn\":%.6f,\"weight_gradient_seconds_own\":%.6f", t.best[0],
+                    t.best[1]);
 out:
     for (int way = 0; way < v.count; way++)
         v.backend->close(v.device[way]);

@@ -221,7 +221,7 @@ out:
     return status;
 }
 
-/* --- convolutions alone --------------------------------------------------------------------------------------------------------- */
+/* --- convolutions alone ----------------------------------------------------------------------------------------------- */
 
 int gn_bench_part(gn_op op)
 {
@@ -270,8 +270,10 @@ static void put_machine(gn_bench_report *r, const machine *m, int threads)
     if (m->peak_bf16 > 0)
         gn_text_add(&r->text, "           %.1f GFLOP/s all (avx512 bf16)\n", 1e-9 * m->peak_bf16);
     gn_text_add(&r->text, "memory     read %.1f GB/s, copy %.1f GB/s (read + written)\n\n", 1e-9 * m->read, 1e-9 * m->copy);
-    gn_text_add(&r->json, "\"peak_flops_one\":%.4g,\"peak_flops\":%.4g,\"read_bytes_per_second\":%.4g,\"copy_bytes_per_second\":%.4g,"
-                "\"peak_flops_bf16\":%.4g,", m->peak_one, m->peak_all, m->read, m->copy, m->peak_bf16);
+    gn_text_add(&r->json,
+                "\"peak_flops_one\":%.4g,\"peak_flops\":%.4g,\"read_bytes_per_second\":%.4g,\"copy_bytes_per_second\":%.4g,"
+                "\"peak_flops_bf16\":%.4g,",
+                m->peak_one, m->peak_all, m->read, m->copy, m->peak_bf16);
 }
 
 static void put_convolutions(gn_bench_report *r, const gn_bench_convolutions *c, double peak, int batch)
@@ -284,7 +286,8 @@ static void put_convolutions(gn_bench_report *r, const gn_bench_convolutions *c,
         double flops = 2 * c->macs[k] / c->seconds[k];
         gn_text_add(&r->text, "  %-28s %11.2f %9.1f %8.0f %%\n", names[k], 1e3 * c->seconds[k] / batch, 1e-9 * flops,
                     100 * flops / peak);
-        gn_text_add(&r->json, "%s{\"part\":\"%s\",\"seconds\":%.6f,\"macs\":%.0f}", k ? "," : "", names[k], c->seconds[k], c->macs[k]);
+        gn_text_add(&r->json, "%s{\"part\":\"%s\",\"seconds\":%.6f,\"macs\":%.0f}", k ? "," : "", names[k], c->seconds[k],
+                    c->macs[k]);
         all += c->seconds[k];
         macs += c->macs[k];
     }

@@ -76,7 +76,8 @@ static genet_status take_apart(parts *p, const gn_dataset *set, const gn_loader_
         if (gn_sample_read(&set->samples[i], &file, &capacity, &bytes, &broken) != GENET_OK)
             continue;
         const double read = gn_now() - start;
-        if (gn_prepare(scratch, file, bytes, &o->preprocess, &o->augment, o->seed, 0, (uint64_t)i, pixels, &info, &broken) != GENET_OK)
+        if (gn_prepare(scratch, file, bytes, &o->preprocess, &o->augment, o->seed, 0, (uint64_t)i, pixels, &info, &broken) !=
+            GENET_OK)
             continue;
         p->images++;
         p->seconds[READ] += read;
@@ -104,10 +105,12 @@ static void put_parts(gn_bench_report *r, const parts *p, double rate_of_a_threa
     double all = 0, limit = (double)p->images / (p->seconds[READ] + p->seconds[DECODE]);
     for (int i = 0; i < PARTS; i++)
         all += p->seconds[i];
-    gn_text_add(&r->text, "limit      %.1f images/s: reading and decoding alone, one thread; the loader reaches %.2f of it a thread\n\n", limit,
-                rate_of_a_thread / limit);
-    gn_text_add(&r->text, "part       us an image   share     MB/s   (of the file; of the whole picture's pixels, of which only the crop is decoded;\n"
-                "                                            of the output)\n");
+    gn_text_add(&r->text,
+                "limit      %.1f images/s: reading and decoding alone, one thread; the loader reaches %.2f of it a thread\n\n",
+                limit, rate_of_a_thread / limit);
+    gn_text_add(&r->text, "part       us an image   share     MB/s   (of the file; of the whole picture's pixels, of which only "
+                          "the crop is decoded;\n"
+                          "                                            of the output)\n");
     gn_text_add(&r->json, ",\"limit_images_per_second\":%.2f,\"parts\":[", limit);
     for (int i = 0; i < PARTS; i++) {
         gn_text_add(&r->text, "%-10s %11.1f %6.1f%% %8.0f\n", names[i], 1e6 * p->seconds[i] / (double)p->images,

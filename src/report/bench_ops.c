@@ -51,13 +51,14 @@ static int gather(const gn_bench_net *n, const double *best, operation all[GN_OP
 
 static void put_table(gn_bench_report *r, const operation *all, int count, double total)
 {
-    gn_text_add(&r->text, "operation        steps        ms  share   GFLOP/s     GB/s  implementation\n");
+    gn_text_add(&r->text, "operation        steps        ms  share        MB   GFLOP/s     GB/s  implementation\n");
     gn_text_add(&r->json, ",\"operations\":[");
     for (int k = 0; k < count; k++) {
         const operation *o = &all[k];
         double flops = o->seconds > 0 ? 2e-9 * o->macs / o->seconds : 0, bytes = o->seconds > 0 ? 1e-9 * o->bytes / o->seconds : 0;
-        gn_text_add(&r->text, "%-16s %5d %9.2f %5.1f%% %9.1f %8.1f  %s%s\n", gn_op_name(o->op), o->steps, 1e3 * o->seconds,
-                    total > 0 ? 100 * o->seconds / total : 0, flops, bytes, o->implementation, o->several ? ", ..." : "");
+        gn_text_add(&r->text, "%-16s %5d %9.2f %5.1f%% %9.1f %9.1f %8.1f  %s%s\n", gn_op_name(o->op), o->steps, 1e3 * o->seconds,
+                    total > 0 ? 100 * o->seconds / total : 0, 1e-6 * o->bytes, flops, bytes, o->implementation,
+                    o->several ? ", ..." : "");
         gn_text_add(&r->json, "%s{\"op\":\"%s\",\"steps\":%d,\"seconds\":%.6f,\"macs\":%.0f,\"bytes\":%.0f}", k ? "," : "",
                     gn_op_name(o->op), o->steps, o->seconds, o->macs, o->bytes);
     }
@@ -87,15 +88,15 @@ static void put_steps(gn_bench_report *r, const gn_bench_net *n, const double *b
     for (int i = 0; i < count; i++)
         all[i] = (slow_step){i, best[i]};
     qsort(all, (size_t)count, sizeof *all, slower_step_first);
-    gn_text_add(&r->text, "slowest steps                              ms   GFLOP/s     GB/s  implementation\n");
+    gn_text_add(&r->text, "slowest steps                              ms        MB   GFLOP/s     GB/s  implementation\n");
     gn_text_add(&r->json, ",\"steps\":[");
     for (int i = 0; i < count; i++) {
         const gn_step *s = &n->plan->steps[all[i].step];
         double seconds = all[i].seconds > 0 ? all[i].seconds : 1e-9;
         double macs = (double)gn_step_macs(n->plan, s), bytes = (double)gn_step_bytes(n->plan, s);
         if (i < SLOWEST)
-            gn_text_add(&r->text, "%-14s %-22s %8.2f %9.1f %8.1f  %s\n", gn_op_name(s->op), s->label, 1e3 * seconds,
-                        2e-9 * macs / seconds, 1e-9 * bytes / seconds, gn_exec_implementation(n->exec, all[i].step));
+            gn_text_add(&r->text, "%-14s %-22s %8.2f %9.1f %9.1f %8.1f  %s\n", gn_op_name(s->op), s->label, 1e3 * seconds,
+                        1e-6 * bytes, 2e-9 * macs / seconds, 1e-9 * bytes / seconds, gn_exec_implementation(n->exec, all[i].step));
         gn_text_add(&r->json, "%s{\"step\":%d,\"op\":\"%s\",\"label\":", i ? "," : "", all[i].step, gn_op_name(s->op));
         gn_json_put_string(&r->json, s->label);
         gn_text_add(&r->json, ",\"seconds\":%.6f,\"macs\":%.0f,\"bytes\":%.0f,\"implementation\":", all[i].seconds, macs, bytes);

@@ -128,7 +128,7 @@ static void instruction_sets_are_refused(void **state)
     assert_null(device);
 }
 
-/* --- names, memory ------------------------------------------------------------------------------------------------------------- */
+/* --- names, memory ---------------------------------------------------------------------------------------------------- */
 
 static void names_are_found(void **state)
 {
@@ -149,7 +149,10 @@ static void names_are_found(void **state)
 static void implementations_and_scratch_are_told(void **state)
 {
     (void)state;
-    static const struct { gn_dtype type; const char *name; } kinds[] = {{GN_F32, "ref:f32"}, {GN_F64, "ref:f64"}, {GN_BF16, "ref:bf16"}};
+    static const struct {
+        gn_dtype type;
+        const char *name;
+    } kinds[] = {{GN_F32, "ref:f32"}, {GN_F64, "ref:f64"}, {GN_BF16, "ref:bf16"}};
     for (int t = 0; t < 3; t++) {
         rig r;
         rig_open(&r, &gn_backend_ref, kinds[t].type, 1, false);

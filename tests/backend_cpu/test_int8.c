@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * 8-bit inference of backend cpu against ref: QUANTIZE and CONV_INT8 over edge shapes, every instruction set (below avx512 and
- * where oneDNN is held back, CONV_INT8 is the f32 path), f32 and bf16, 1 to 3 threads; then every step of int8 networks at 224 x 224. Where
- * every product is exact the bytes must be equal, ties included; elsewhere a byte may be one away where the value is at a tie. */
+ * where oneDNN is held back, CONV_INT8 is the f32 path), f32 and bf16, 1 to 3 threads; then every step of int8 networks at 224 x
+ * 224. Where every product is exact the bytes must be equal, ties included; elsewhere a byte may be one away where the value is at
+ * a tie. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

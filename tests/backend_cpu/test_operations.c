@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Every operation of backend cpu against ref over the scenarios' edge shapes: step by step from the same values, f32 and bf16, every
- * instruction set that this CPU has, 1 to 3 threads. Outputs are NaN before a step, so that one left unwritten shows. */
+ * Every operation of backend cpu against ref over the scenarios' edge shapes: step by step from the same values, f32 and bf16,
+ * every instruction set that this CPU has, 1 to 3 threads. Outputs are NaN before a step, so that one left unwritten shows. */
 #include <string.h>
 
 #include "backend/scenarios.h"
@@ -50,9 +50,10 @@ static void compare_step(const scenario *s, int variant, rig *ref, rig *cpu, int
         for (int64_t e = 0; e < t->count; e++) {
             double found = rig_get(cpu, k->out[o], e), right = rig_get(ref, k->out[o], e);
             if (!(fabs(found - right) <= allowed))
-                fail_msg("%s variant %d, step %d (%s) output %d element %lld on %s, %d threads, %s: %.9g, ref says %.9g, allowed %.2g",
-                         s->name, variant, step, gn_op_name(k->op), o, (long long)e, isa, threads,
-                         gn_dtype_name(cpu->plan->map_type), found, right, allowed);
+                fail_msg(
+                    "%s variant %d, step %d (%s) output %d element %lld on %s, %d threads, %s: %.9g, ref says %.9g, allowed %.2g",
+                    s->name, variant, step, gn_op_name(k->op), o, (long long)e, isa, threads, gn_dtype_name(cpu->plan->map_type),
+                    found, right, allowed);
         }
     }
 }

@@ -131,7 +131,8 @@ static void compare(const rig *ref, const gn_wgrad *own, const gn_conv_shape *g,
     for (int64_t e = 0; e < t->count; e++)
         if (!(fabs(dw[e] - rig_get(ref, 2, e)) <= allowed))
             fail_msg("%s, %d threads, (%lld,%lld,%lld,%lld) by (%lld,%lld,%lld,%lld) stride %d, element %lld: %.9g, ref says %.9g, "
-                     "allowed %.2g", own->isa, all, (long long)g->n, (long long)g->h, (long long)g->w, (long long)g->c, (long long)g->k,
+                     "allowed %.2g",
+                     own->isa, all, (long long)g->n, (long long)g->h, (long long)g->w, (long long)g->c, (long long)g->k,
                      (long long)g->c, (long long)g->r, (long long)g->s, g->stride, (long long)e, (double)dw[e], rig_get(ref, 2, e),
                      allowed);
     run(own, g, x, dy, again, scratch, all);
@@ -264,8 +265,9 @@ static void refusals(void **state)
     (void)state;
     if (gn_backend_cpu.open(&device, &(gn_backend_options){.threads = 1, .isa = "sse4"}, &err) == GENET_OK) {
         gn_backend_cpu.close(device);
-        assert_int_equal(gn_backend_cpu.open(&device, &(gn_backend_options){.threads = 1, .isa = "sse4", .own = GN_OWN_ALWAYS}, &err),
-                         GENET_UNSUPPORTED);
+        assert_int_equal(
+            gn_backend_cpu.open(&device, &(gn_backend_options){.threads = 1, .isa = "sse4", .own = GN_OWN_ALWAYS}, &err),
+            GENET_UNSUPPORTED);
         assert_non_null(strstr(err.text, "sse4"));
     }
     assert_int_equal(gn_backend_ref.open(&device, &(gn_backend_options){.threads = 1, .own = GN_OWN_ALWAYS}, &err),

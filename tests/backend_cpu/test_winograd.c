@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The own 3x3 forward pass and data gradient against ref: edge shapes and those of the real networks, with and without bias, addend and ReLU, each
- * instruction set that this CPU has, 1 to 8 threads with the same bits; and that a forward plan takes it, and takes new weights.
- * Operands and scratch have blocks of exactly their size, so that a sanitizer sees the first byte beyond them. */
+ * The own 3x3 forward pass and data gradient against ref: edge shapes and those of the real networks, with and without bias, addend
+ * and ReLU, each instruction set that this CPU has, 1 to 8 threads with the same bits; and that a forward plan takes it, and takes
+ * new weights. Operands and scratch have blocks of exactly their size, so that a sanitizer sees the first byte beyond them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,8 +32,18 @@ static const shape shapes[] = {
 
 static gn_conv_shape conv_shape(const shape *s)
 {
-    gn_conv_shape g = {.n = s->n, .h = s->h, .w = s->w, .c = s->c, .p = s->h + s->pad[0] + s->pad[2] - 2,
-                       .q = s->w + s->pad[1] + s->pad[3] - 2, .k = s->k, .r = 3, .s = 3, .stride = 1, .bias = s->bias, .add = s->add,
+    gn_conv_shape g = {.n = s->n,
+                       .h = s->h,
+                       .w = s->w,
+                       .c = s->c,
+                       .p = s->h + s->pad[0] + s->pad[2] - 2,
+                       .q = s->w + s->pad[1] + s->pad[3] - 2,
+                       .k = s->k,
+                       .r = 3,
+                       .s = 3,
+                       .stride = 1,
+                       .bias = s->bias,
+                       .add = s->add,
                        .relu = s->relu};
     memcpy(g.pad, s->pad, sizeof g.pad);
     return g;
@@ -100,8 +110,8 @@ static void compare(const rig *ref, const gn_winograd *own, const shape *s, floa
     const double most = allowed(ref);
     for (int64_t e = 0; e < t->count; e++)
         if (!(fabs(y[e] - rig_get(ref, Y, e)) <= most))
-            fail_msg("%s, %d threads, (%d,%d,%d,%d) to %d, element %lld: %.9g, ref says %.9g, allowed %.2g", own->isa, all, s->n, s->h,
-                     s->w, s->c, s->k, (long long)e, (double)y[e], rig_get(ref, Y, e), most);
+            fail_msg("%s, %d threads, (%d,%d,%d,%d) to %d, element %lld: %.9g, ref says %.9g, allowed %.2g", own->isa, all, s->n,
+                     s->h, s->w, s->c, s->k, (long long)e, (double)y[e], rig_get(ref, Y, e), most);
     if (all == 1)
         memcpy(first, y, size);
     assert_memory_equal(first, y, size); /* the same bits with any number of threads */
@@ -137,8 +147,8 @@ static void compare_gradient(const gn_winograd *own, const shape *s)
     const double most = allowed(&ref);
     for (int64_t e = 0; e < rig_tensor(&ref, Y)->count; e++)
         if (!(fabs(dx[e] - rig_get(&ref, Y, e)) <= most))
-            fail_msg("%s, gradient of (%d,%d,%d,%d) to %d, element %lld: %.9g, ref says %.9g", own->isa, s->n, s->h, s->w, s->c, s->k,
-                     (long long)e, (double)dx[e], rig_get(&ref, Y, e));
+            fail_msg("%s, gradient of (%d,%d,%d,%d) to %d, element %lld: %.9g, ref says %.9g", own->isa, s->n, s->h, s->w, s->c,
+                     s->k, (long long)e, (double)dx[e], rig_get(&ref, Y, e));
     free(dy);
     free(w);
     free(dx);

@@ -86,7 +86,8 @@ static void cmyk(const char *path)
 /* The file with an EXIF segment that says "turn by 90 degrees" behind its first marker. */
 static void turn(const char *path)
 {
-    static const unsigned char exif[] = "\xff\xe1\x00\x22" "Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+    static const unsigned char exif[] = "\xff\xe1\x00\x22"
+                                        "Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
     unsigned char *old, all[65536];
     size_t n, m = 36;
     assert_int_equal(gn_file_read(path, sizeof all - m, &old, &n, NULL), GENET_OK);

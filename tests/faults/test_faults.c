@@ -135,7 +135,9 @@ static const char *after_save(genet_status status)
     for (int k = 0; k < 2; k++)
         if (gn_file_exists(tiny_path(k ? "model.safetensors.tmp1" : "model.safetensors.tmp0")))
             return "a temporary is left";
-    return status == GENET_OK && !is_new ? "success, but not the new file" : is_old || is_new ? NULL : "neither the old file nor the new";
+    return status == GENET_OK && !is_new ? "success, but not the new file"
+           : is_old || is_new            ? NULL
+                                         : "neither the old file nor the new";
 }
 
 static genet_status run_load(genet_error *err)
@@ -507,7 +509,10 @@ static void walk(void **state)
     for (int kind = GN_FAULT_ALLOCATION; kind <= GN_FAULT_RENAME; kind++) {
         int64_t n = 1, runs = 0;
         while (one(s, (gn_fault_kind)kind, n, false)) {
-            n += n < FIRST ? 1 : n == FIRST ? 1 + shift : kind == GN_FAULT_ALLOCATION || kind == GN_FAULT_READ ? stride : (stride + 9) / 10;
+            n += n < FIRST                                              ? 1
+                 : n == FIRST                                           ? 1 + shift
+                 : kind == GN_FAULT_ALLOCATION || kind == GN_FAULT_READ ? stride
+                                                                        : (stride + 9) / 10;
             runs++;
         }
         printf(" %lld of about %lld %ss", (long long)runs, (long long)n - 1, kind_names[kind]);
@@ -520,7 +525,7 @@ static void walk(void **state)
     printf("\n");
 }
 
-/* --- what the scenarios need --------------------------------------------------------------------------------------------------- */
+/* --- what the scenarios need ------------------------------------------------------------------------------------------ */
 
 static void must(genet_status status, const genet_error *err)
 {

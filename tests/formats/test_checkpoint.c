@@ -26,8 +26,16 @@ static void make_full(gn_checkpoint *c, gn_variant v, int extent)
         if (t->items[i].trainable)
             fill_slab(c->momentum + t->items[i].offset, t->items[i].count, "momentum");
     }
-    static const char *const odd[] = {"plain", "with \"quotes\"", "back\\slash/slash", "\xff\xfe not UTF-8 \xe9", "\xc3\xa9t\xc3\xa9", "",
-                                      "new\nline", "\xf0\x9f\x8d\x8e", "a/b/c", "tab\t\x01"};
+    static const char *const odd[] = {"plain",
+                                      "with \"quotes\"",
+                                      "back\\slash/slash",
+                                      "\xff\xfe not UTF-8 \xe9",
+                                      "\xc3\xa9t\xc3\xa9",
+                                      "",
+                                      "new\nline",
+                                      "\xf0\x9f\x8d\x8e",
+                                      "a/b/c",
+                                      "tab\t\x01"};
     for (int i = 0; i < 10; i++) {
         gn_free(c->classes[i]);
         c->classes[i] = gn_strdup(odd[i]);

@@ -41,8 +41,8 @@ static void add_momentum(gn_checkpoint *c)
 static int entries_named(const char *part)
 {
     char command[256];
-    snprintf(command, sizeof command, "ls /tmp/genet-test-formats-%d | grep -c '%s' > /tmp/genet-test-formats-%d/.count", (int)getpid(),
-             part, (int)getpid());
+    snprintf(command, sizeof command, "ls /tmp/genet-test-formats-%d | grep -c '%s' > /tmp/genet-test-formats-%d/.count",
+             (int)getpid(), part, (int)getpid());
     int status = system(command), count = -1;
     (void)status;
     snprintf(command, sizeof command, "/tmp/genet-test-formats-%d/.count", (int)getpid());

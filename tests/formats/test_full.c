@@ -90,7 +90,8 @@ static void mindspore(void **state)
     static const char *const names[] = {"", "logits.se", "logits.theta-minus", "logits.theta", "logits.theta-plus"};
     for (int v = GN_SE; v <= GN_THETA_PLUS; v++) {
         gn_checkpoint c;
-        gn_model_spec s = {.variant = (gn_variant)v, .form = GN_FORM_MINDSPORE, .depth = 50, .width = 64, .size = 224, .classes = 1000};
+        gn_model_spec s = {
+            .variant = (gn_variant)v, .form = GN_FORM_MINDSPORE, .depth = 50, .width = 64, .size = 224, .classes = 1000};
         make_checkpoint(&c, s, GN_NAMES_MINDSPORE, 1.0);
         compare(&c, "mindspore_full_logits.safetensors", names[v], 2e-5);
         gn_checkpoint_free(&c);

@@ -232,7 +232,7 @@ static void encrypted_files_are_refused(void **state)
     SAYS(e, "no stem");
 }
 
-/* --- networks ------------------------------------------------------------------------------------------------------------------ */
+/* --- networks --------------------------------------------------------------------------------------------------------- */
 
 static const char *const variant_files[] = {NULL, "se", "theta-minus", "theta", "theta-plus"};
 
@@ -308,7 +308,7 @@ static void a_training_checkpoint(void **state)
     gn_checkpoint_free(&a);
 }
 
-/* --- files of other orders, types and holes ------------------------------------------------------------------------------------ */
+/* --- files of other orders, types and holes --------------------------------------------------------------------------- */
 
 typedef struct changes {
     const char *without, *prefix;
@@ -369,8 +369,12 @@ static genet_status load_changed(gn_checkpoint *out, const gn_checkpoint *c, con
 static void any_order_type_and_prefix(void **state)
 {
     (void)state;
-    static const changes good[] = {{.reversed = true}, {.wide = true}, {.prefix = "network."}, {.prefix = "network.", .moments = true},
-                                   {.moments = true, .reversed = true}, {.sliced = true, .moments = true},
+    static const changes good[] = {{.reversed = true},
+                                   {.wide = true},
+                                   {.prefix = "network."},
+                                   {.prefix = "network.", .moments = true},
+                                   {.moments = true, .reversed = true},
+                                   {.sliced = true, .moments = true},
                                    {.reshaped = "end_point.bias"}};
     genet_error e;
     gn_checkpoint c, back;

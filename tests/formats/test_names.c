@@ -49,8 +49,16 @@ static void known_names(void **state)
         {GN_NAMES_TIMM_SE, "layer2.3.gate.mlp.fc1.bias", "layer2.3.se.fc1.bias"},
         {GN_NAMES_TIMM_GE, "layer2.3.gate.gather.bn3.running_var", "layer2.3.se.gather.norm3.running_var"},
         {GN_NAMES_TIMM_GE, "layer2.3.gate.mlp.fc1.bias", "layer2.3.se.mlp.fc1.bias"}};
-    static const char *const strangers[] = {"global_step", "momentum", "moments.conv1.weight", "learning_rate", "bn1.num_batches_tracked",
-                                            "layer1.0.conv1.weightx", "layer1..conv1.weight", "layer1.1234.conv1.weight", "", "bn1."};
+    static const char *const strangers[] = {"global_step",
+                                            "momentum",
+                                            "moments.conv1.weight",
+                                            "learning_rate",
+                                            "bn1.num_batches_tracked",
+                                            "layer1.0.conv1.weightx",
+                                            "layer1..conv1.weight",
+                                            "layer1.1234.conv1.weight",
+                                            "",
+                                            "bn1."};
     char name[GN_NAME_SIZE];
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         assert_true(gn_name_to(name, pairs[i].n, pairs[i].ours));
@@ -98,9 +106,11 @@ static void holes_and_other_networks_are_refused(void **state)
     genet_error e;
     gn_checkpoint c, back;
     make_checkpoint(&c, small_spec(GN_PLAIN, 0), GN_NAMES_TORCHVISION, 1);
-    assert_int_equal(gn_checkpoint_load(&back, bare_file(path, &c, GN_NAMES_TORCHVISION, "", "layer3.1.bn2.running_mean"), &e), GENET_FORMAT);
+    assert_int_equal(gn_checkpoint_load(&back, bare_file(path, &c, GN_NAMES_TORCHVISION, "", "layer3.1.bn2.running_mean"), &e),
+                     GENET_FORMAT);
     SAYS(e, "layer3.1.bn2.running_mean is missing");
-    assert_int_equal(gn_checkpoint_load(&back, bare_file(path, &c, GN_NAMES_TORCHVISION, "", "layer1.0.conv3.weight"), &e), GENET_MISMATCH);
+    assert_int_equal(gn_checkpoint_load(&back, bare_file(path, &c, GN_NAMES_TORCHVISION, "", "layer1.0.conv3.weight"), &e),
+                     GENET_MISMATCH);
     SAYS(e, "bottleneck");
     gn_checkpoint_free(&c);
     gn_model_spec global = small_spec(GN_THETA, 0);

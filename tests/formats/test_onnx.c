@@ -45,7 +45,8 @@ static double difference(const gn_checkpoint *c, const gn_onnx_options *o, const
 
 static void agrees(gn_model_spec spec, gn_naming naming)
 {
-    static const gn_onnx_options ways[] = {{0}, {.keep_norms = true}, {.pixels = true}, {.keep_norms = true, .pixels = true, .batch = IMAGES}};
+    static const gn_onnx_options ways[] = {
+        {0}, {.keep_norms = true}, {.pixels = true}, {.keep_norms = true, .pixels = true, .batch = IMAGES}};
     gn_checkpoint c;
     float ours[IMAGES * 10];
     make_checkpoint(&c, spec, naming, naming == GN_NAMES_MINDSPORE ? 1.2 : 1);

@@ -73,7 +73,8 @@ static void agrees(gn_model_spec spec, gn_naming naming)
     for (int i = 0; i < 2; i++) {
         gn_int8_agreement a;
         MUST(hold(&r, r.f, &ways[i], backends[i], &a, &e));
-        print_message("%s %s extent %d size %d on %s: %.1e of the numbers, of one map %.1e (%.2f of what is allowed); logits held %.1e, free %.1e of the rms\n",
+        print_message("%s %s extent %d size %d on %s: %.1e of the numbers, of one map %.1e (%.2f of what is allowed); logits held "
+                      "%.1e, free %.1e of the rms\n",
                       gn_form_name(spec.form), gn_variant_name(spec.variant), spec.extent, spec.size, backends[i], a.share,
                       a.largest_share, a.largest_part, a.held_difference / a.rms, a.free_difference / a.rms);
         assert_int_equal(a.maps, gn_quantized_maps(&r.c.model->spec));

@@ -112,7 +112,8 @@ static void halves_go_to_the_even_neighbour(void **state)
     static const float in[VALUES] = {0.25f, 0.75f, 1.25f, 1.75f, -0.25f, -0.75f, 0.2499f, 0.2501f, 63.75f, 63.25f, 127.25f, 127.5f,
                                      1e30f, -1e30f, INFINITY, -INFINITY, -64.25f, -64.0f, -0.0f, 63.5f};
     static const float as_u8[VALUES] = {0, 1, 1, 2, 0, 0, 0, 0.5f, 64, 63, 127, 127.5f, 127.5f, 0, 127.5f, 0, 0, 0, 0, 63.5f};
-    static const float as_i8[VALUES] = {0, 1, 1, 2, 0, -1, 0, 0.5f, 63.5f, 63, 63.5f, 63.5f, 63.5f, -64, 63.5f, -64, -64, -64, 0, 63.5f};
+    static const float as_i8[VALUES] = {0,     1,     1,     2,   0,     -1,  0,   0.5f, 63.5f, 63,
+                                        63.5f, 63.5f, 63.5f, -64, 63.5f, -64, -64, -64,  0,     63.5f};
     const float half = 0.5f;
     const unsigned char zero = 0;
     for (int way = 0; way < 3; way++) { /* uint8 by default, by name, int8 */

@@ -40,8 +40,15 @@ static void json_grammar(void **state)
 static void json_strings_come_back(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"", "plain", "with \"quotes\" and \\ and /", "tab\tnew\nline\x7f", "\xc3\xa9t\xc3\xa9", "\xff\xfe latin \xe9",
-                                        "cut \xe2\x82", "\xf0\x9f\x98\x80", "\xed\xb3\xa9 is no UTF-8"};
+    static const char *const texts[] = {"",
+                                        "plain",
+                                        "with \"quotes\" and \\ and /",
+                                        "tab\tnew\nline\x7f",
+                                        "\xc3\xa9t\xc3\xa9",
+                                        "\xff\xfe latin \xe9",
+                                        "cut \xe2\x82",
+                                        "\xf0\x9f\x98\x80",
+                                        "\xed\xb3\xa9 is no UTF-8"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         gn_text t = {0};
         gn_json j;
@@ -105,9 +112,11 @@ static void refuse_(const char *header, size_t data, const char *word, int line)
 static void lies_are_refused(void **state)
 {
     (void)state;
-    REFUSE("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}",
+    REFUSE("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_"
+           "offsets\":[4,12]}}",
            12, "overlap");
-    REFUSE("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[8,12]}}",
+    REFUSE("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_"
+           "offsets\":[8,12]}}",
            12, "gap");
     REFUSE("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 5, "end at byte 4");
     REFUSE("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 4, "outside");
@@ -122,7 +131,8 @@ static void lies_are_refused(void **state)
     REFUSE("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4,8]}}", 4, "more than two");
     REFUSE("{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4, "lacks");
     REFUSE("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4],\"dtype\":\"F32\"}}", 4, "twice");
-    REFUSE("{\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}",
+    REFUSE("{\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},\"a\":{\"dtype\":\"F32\",\"shape\":[0],\"data_"
+           "offsets\":[0,0]}}",
            0, "twice");
     REFUSE("{\"__metadata__\":{\"a\":1}}", 0, "string");
     REFUSE("{\"__metadata__\":{},\"__metadata__\":{\"a\":\"b\"},\"__metadata__\":{}}", 0, "twice");
@@ -152,9 +162,10 @@ static void write_sample(const char *path)
 {
     genet_error e;
     const int64_t big = 0x0102030405060708;
-    const gn_st_tensor t[3] = {{.name = (char *)"w \"x\"", .dtype = "F32", .rank = 2, .dim = {2, 3}, .data = (const unsigned char *)values},
-                               {.name = (char *)"empty", .dtype = "F32", .rank = 1, .dim = {0}, .data = NULL},
-                               {.name = (char *)"step", .dtype = "I64", .rank = 0, .data = (const unsigned char *)&big}};
+    const gn_st_tensor t[3] = {
+        {.name = (char *)"w \"x\"", .dtype = "F32", .rank = 2, .dim = {2, 3}, .data = (const unsigned char *)values},
+        {.name = (char *)"empty", .dtype = "F32", .rank = 1, .dim = {0}, .data = NULL},
+        {.name = (char *)"step", .dtype = "I64", .rank = 0, .data = (const unsigned char *)&big}};
     const char *keys[] = {"k", "odd \xff"}, *texts[] = {"v\n\"", ""};
     uint64_t bytes = 0;
     MUST(gn_safetensors_write(path, t, 3, keys, texts, 2, &bytes, &e));

@@ -66,6 +66,8 @@ expect_clean # 60 lines
 { echo "$licence"; echo 'int g(int a,'; echo '      int b)'; echo '{'; yes '    a += b;' | head -n 57; echo '}'; } > src/exec/a.c
 expect_fault src/exec/a.c "a function of 61 lines"
 { echo "$licence"; yes 'int a;' | head -n 800; } > src/exec/a.h; expect_fault src/exec/a.h "a file of 801 lines"
+put src/exec/a.c "$(printf '%132s' ';')";                       expect_clean # 132 columns
+put src/exec/a.c "$(printf '%133s' ';')";                       expect_fault src/exec/a.c "a line of 133 columns"
 echo 'int a;' > src/exec/a.h;                                    expect_fault src/exec/a.h "no SPDX line"
 put src/exec/a.c "/* TO""DO: later */";                          expect_fault src/exec/a.c "a mark of unfinished work"
 exit $failed

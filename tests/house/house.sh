@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Checks the structure of the project under ROOT: usage: house.sh ROOT. Prints each fault as PATH:LINE: WHAT.
-# layers (layers.awk); functions within 60 lines; files within 800; SPDX lines; no marks of unfinished work.
+# layers (layers.awk); functions within 60 lines; files within 800; lines within 132 columns; SPDX lines; no marks of unfinished work.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$1" || exit 2
@@ -31,6 +31,10 @@ files() {
     list \( -name '*.[ch]' -o -name '*.inc' -o -name '*.def' -o -name '*.sh' -o -name '*.awk' -o -name '*.py' \) |
         xargs wc -l | awk '$2 != "total" && $1 > 800 { print $2 ": " $1 " lines"; bad = 1 } END { exit bad }'
 }
+columns() { # of options.def, a table, each row is a line
+    list \( -name '*.[ch]' -o -name '*.inc' \) |
+        xargs awk 'length > 132 { print FILENAME ":" FNR ": " length " columns"; bad = 1 } END { exit bad }'
+}
 spdx() {
     list \( -name '*.[ch]' -o -name '*.inc' -o -name '*.def' -o -name '*.sh' -o -name '*.awk' -o -name '*.py' \
         -o -name '*.cmake' -o -name CMakeLists.txt -o -path './script/*' -o -path './scripts/*' -o -path './.ci/*' \) |
@@ -47,6 +51,7 @@ marks() { # the words are put together here, so that this file has none
 check "includes follow the house (docs/architecture.md)" layers
 check "functions within 60 lines" functions
 check "files within 800 lines" files
+check "lines within 132 columns" columns
 check "every source file names its licence" spdx
 check "no marks of unfinished work" marks
 [ $faults -eq 0 ]

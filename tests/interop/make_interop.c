@@ -58,8 +58,9 @@ static void make_int8_files(const gn_checkpoint *c, const char *name, const doub
     run_folded(f, GN_F64, x, IMAGES, wide, NULL);
     for (int i = 0; i < n; i++)
         logits[i] = (float)wide[i];
-    must(gn_onnx_write_int8(c, f, &(gn_onnx_options){.pixels = true, .batch = IMAGES}, in_folder(path, name, ".int8.fixed.onnx"), NULL,
-                            &e), &e);
+    must(gn_onnx_write_int8(c, f, &(gn_onnx_options){.pixels = true, .batch = IMAGES}, in_folder(path, name, ".int8.fixed.onnx"),
+                            NULL, &e),
+         &e);
     must(gn_onnx_write_int8(c, f, &(gn_onnx_options){0}, in_folder(path, name, ".int8.onnx"), NULL, &e), &e);
     run_graph(path, planes, theirs);
     const gn_st_tensor t[2] = {

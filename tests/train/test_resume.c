@@ -115,8 +115,9 @@ static void test_records_beyond(void **state)
     must(small_train("clean", NULL, NULL, &err, NULL), &err);
     assert_int_equal(small_train("killed", NULL, NULL, &err, "max-steps", "5", NULL), GENET_INTERRUPTED);
     snprintf(path, sizeof path, "%s", small_path("killed/metrics.jsonl"));
-    const char *late = "{\"kind\":\"step\",\"epoch\":1,\"step\":6,\"rate\":1,\"loss\":1}\n{\"kind\":\"epoch\",\"epoch\":1,\"step\":9}\n"
-                       "{\"kind\":\"step\",\"ep";
+    const char *late =
+        "{\"kind\":\"step\",\"epoch\":1,\"step\":6,\"rate\":1,\"loss\":1}\n{\"kind\":\"epoch\",\"epoch\":1,\"step\":9}\n"
+        "{\"kind\":\"step\",\"ep";
     must(gn_file_append(path, late, strlen(late), &err), &err);
     read_lines(path, &before);
     assert_non_null(strstr(before, "\"step\":6"));
@@ -164,8 +165,8 @@ static void test_changed_data(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_max_steps), cmocka_unit_test(test_cpu), cmocka_unit_test(test_everywhere),
-                                       cmocka_unit_test(test_records_beyond), cmocka_unit_test(test_refusals),
-                                       cmocka_unit_test(test_changed_data)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_max_steps),  cmocka_unit_test(test_cpu),
+                                       cmocka_unit_test(test_everywhere), cmocka_unit_test(test_records_beyond),
+                                       cmocka_unit_test(test_refusals),   cmocka_unit_test(test_changed_data)};
     return cmocka_run_group_tests_name("resume", tests, small_make, small_done);
 }

@@ -239,7 +239,8 @@ static void make_other_classes(char kept[2][256])
     char command[3 * SMALL_PATH];
     gn_checkpoint c;
     small_load(&c, "learns", "best.safetensors");
-    snprintf(command, sizeof command, "cp -r '%s' '%s' && cd '%s' && for s in train val; do mv \"$s/%s\" $s/aaa-new && rm -r \"$s/%s\"; done",
+    snprintf(command, sizeof command,
+             "cp -r '%s' '%s' && cd '%s' && for s in train val; do mv \"$s/%s\" $s/aaa-new && rm -r \"$s/%s\"; done",
              small_path("data"), small_path("renamed"), small_path("renamed"), c.classes[0], c.classes[1]);
     assert_int_equal(system(command), 0);
     snprintf(kept[0], 256, "%s", c.classes[2]);

@@ -284,7 +284,8 @@ static void compare_gradients(const training *t, const json_t *want, double allo
             fail_msg("gradient of %s has norm %.9g, expected %.9g", theirs, sqrt(sum), l2);
         for (int i = 0; i < 4 && i < t->model->weights.items[k].count; i++) {
             double expected = number(json_object_get(one, "first4"), i);
-            if (!(fabs((double)grad[i] - expected) <= allowed * (fabs(expected) + l2 / sqrt((double)t->model->weights.items[k].count) * 4)))
+            if (!(fabs((double)grad[i] - expected) <=
+                  allowed * (fabs(expected) + l2 / sqrt((double)t->model->weights.items[k].count) * 4)))
                 fail_msg("gradient %d of %s is %.9g, expected %.9g", i, theirs, (double)grad[i], expected);
         }
     }

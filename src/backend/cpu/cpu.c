@@ -165,8 +165,9 @@ static genet_status check_types(const gn_plan *p, const gn_step *s, genet_error 
     for (int i = 0; i < GN_MAX_IN + GN_MAX_OUT; i++) {
         int t = i < GN_MAX_IN ? s->in[i] : s->out[i - GN_MAX_IN];
         if (t >= 0 && p->tensors[t].dtype == GN_F64)
-            return gn_fail(err, GENET_UNSUPPORTED, "step %s of %s: backend cpu computes in f32 and bf16, not in f64; backend ref does",
-                           gn_op_name(s->op), s->label);
+            return gn_fail(err, GENET_UNSUPPORTED,
+                           "step %s of %s: backend cpu computes in f32 and bf16, not in f64; backend ref does", gn_op_name(s->op),
+                           s->label);
     }
     return GENET_OK;
 }
@@ -240,7 +241,8 @@ static genet_status prepare_winograd(prepared *p, prepared_step *k, const gn_ste
     k->shape = winograd_shape(s, g);
     k->threads = p->device->threads;
     k->stale = true;
-    size_t bytes = aligned(k->winograd->scratch_bytes(&k->shape, k->threads)), packed = aligned(k->winograd->packed_bytes(&k->shape));
+    size_t bytes = aligned(k->winograd->scratch_bytes(&k->shape, k->threads)),
+           packed = aligned(k->winograd->packed_bytes(&k->shape));
     k->packed_at = p->trains ? bytes : p->packed_bytes;
     if (p->trains)
         bytes += packed;

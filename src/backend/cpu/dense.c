@@ -151,7 +151,8 @@ static void run_product(const product *g, float *scratch, int me, int all)
         rows = share(g->rows, MR, me, all);
     for (int64_t c0 = columns.begin; c0 < columns.end && rows.begin < rows.end; c0 += GN_DENSE_NC)
         for (int64_t k0 = 0; k0 < g->depth; k0 += kc) {
-            int64_t k = g->depth - k0 < kc ? g->depth - k0 : kc, c1 = c0 + GN_DENSE_NC < columns.end ? c0 + GN_DENSE_NC : columns.end;
+            int64_t k = g->depth - k0 < kc ? g->depth - k0 : kc,
+                    c1 = c0 + GN_DENSE_NC < columns.end ? c0 + GN_DENSE_NC : columns.end;
             for (int64_t c = c0; c < c1; c += NR)
                 pack(&g->right, k0, k, c, c1 - c < NR ? c1 - c : NR, NR, right + (c - c0) * k);
             for (int64_t r = rows.begin; r < rows.end; r += MR) {

@@ -238,8 +238,11 @@ static genet_status complain(const gn_onednn *o, gn_conv_kind kind, const gn_con
         return gn_fail(err, GENET_MEMORY, "oneDNN %s is out of memory in the %s", o->version, names[kind]);
     return gn_fail(err, s == dnnl_unimplemented ? GENET_UNSUPPORTED : GENET_INTERNAL,
                    "oneDNN %s on this CPU has no %s %s of %lldx%lldx%lldx%lld by %lldx%lldx%lldx%lld, stride %d (%s)%s", o->version,
-                   g->int8 ? "8-bit" : g->bf16 ? "bf16" : "f32", names[kind], (long long)g->n, (long long)g->h, (long long)g->w, (long long)g->c,
-                   (long long)g->k, (long long)g->c, (long long)g->r, (long long)g->s, g->stride, reason(s),
+                   g->int8   ? "8-bit"
+                   : g->bf16 ? "bf16"
+                             : "f32",
+                   names[kind], (long long)g->n, (long long)g->h, (long long)g->w, (long long)g->c, (long long)g->k,
+                   (long long)g->c, (long long)g->r, (long long)g->s, g->stride, reason(s),
                    g->bf16 && !g->int8 ? "; --amp off computes in f32" : "");
 }
 

@@ -17,15 +17,15 @@ const gn_wgrad *gn_wgrad_find(const char *isa)
     return NULL;
 }
 
-/* Measured on one core of a Zen 5, batches of 2 to 32, operands not in the caches, against oneDNN 3.2 and (batch 32) 2.6.3, which are
- * alike here, both held to the own kernel's instruction set (docs/performance.md has the figures):
- * - fewer than 32 channels or output channels leave register tiles half empty: 0.4 to 1.1 times oneDNN's rate. The stem's 3 channels are
- *   21 with its columns: 1.05 to 1.26 with 64 output channels, 0.9 to 1.0 with 32;
+/* Measured on one core of a Zen 5, batches of 2 to 32, operands not in the caches, against oneDNN 3.2 and (batch 32) 2.6.3, which
+ * are alike here, both held to the own kernel's instruction set (docs/performance.md has the figures):
+ * - fewer than 32 channels or output channels leave register tiles half empty: 0.4 to 1.1 times oneDNN's rate. The stem's 3
+ *   channels are 21 with its columns: 1.05 to 1.26 with 64 output channels, 0.9 to 1.0 with 32;
  * - 40 output channels of a 3x3 in tiles of 32: 0.85;
- * - AVX-512: 1.03 to 2.1 times from a few hundred pixels on (a batch's output pixels), 0.76 to 1.7 below, where laying the sums out takes
- *   its time and the outcome depends on the shape;
- * - AVX2: windows 1.09 to 2.0 times, from 98 pixels on; 1x1 1.02 to 1.34 times from 1,500 pixels on (0.98 for two of stage 4 at batch 32),
- *   0.7 to 1.0 at fewer than 400, 0.88 to 1.02 for 256 channels to 64. */
+ * - AVX-512: 1.03 to 2.1 times from a few hundred pixels on (a batch's output pixels), 0.76 to 1.7 below, where laying the sums out
+ *   takes its time and the outcome depends on the shape;
+ * - AVX2: windows 1.09 to 2.0 times, from 98 pixels on; 1x1 1.02 to 1.34 times from 1,500 pixels on (0.98 for two of stage 4 at
+ *   batch 32), 0.7 to 1.0 at fewer than 400, 0.88 to 1.02 for 256 channels to 64. */
 bool gn_wgrad_wins(const gn_wgrad *own, const gn_conv_shape *g, int onednn_bits)
 {
     const bool wide = strcmp(own->isa, "avx512") == 0, pointwise = g->r * g->s == 1;

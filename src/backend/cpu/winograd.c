@@ -4,8 +4,8 @@
  * The map is cut into tiles of 2 x 2 outputs, each the work of 4 x 4 inputs d:
  *   V = B'dB (per channel), M[i] = V[i] * U[i] over the channels for each of the 16 positions i, y = A'MA + bias
  *   U = GgG' (per channel and output channel), made once by pack
- * A thread takes blocks of tiles; of a block V is made for all channels, then for one panel of KT output channels after the other the
- * 16 products and at once the outputs, so that V and M stay in the second-level cache. V[16][tiles][C], U[panel][16][C][KT],
+ * A thread takes blocks of tiles; of a block V is made for all channels, then for one panel of KT output channels after the other
+ * the 16 products and at once the outputs, so that V and M stay in the second-level cache. V[16][tiles][C], U[panel][16][C][KT],
  * M[16][tiles][KT]. */
 #include "backend/cpu/winograd.h"
 
@@ -244,7 +244,8 @@ static void run(const gn_conv_shape *g, const float *x, const float *packed, con
             put_v(g, x, zeros, place_of(&u, t + least(i, tiles - 1)), v + i * u.row, rounded * u.row);
         for (int64_t panel = first_panel; panel < last_panel; panel++) {
             for (int i = 0; i < 16; i++)
-                products(v + i * rounded * u.row, u.row, packed + (panel * 16 + i) * g->c * KT, g->c, m + i * rounded * KT, rounded);
+                products(v + i * rounded * u.row, u.row, packed + (panel * 16 + i) * g->c * KT, g->c, m + i * rounded * KT,
+                         rounded);
             for (int64_t i = 0; i < tiles; i++)
                 for (int half = 0; half < 2; half++)
                     put_y(g, m + i * KT + half * LANES, rounded * KT, bias, place_of(&u, t + i), panel * KT + half * LANES, y);

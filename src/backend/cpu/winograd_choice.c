@@ -36,9 +36,9 @@ bool gn_winograd_can(const gn_conv_shape *g)
     return true;
 }
 
-/* Measured with two threads on a Zen 5, batches of 1 to 32, widths 1/4 and 1, against oneDNN 3.2 held to the own kernel's instruction
- * set (docs/performance.md): 1.2 to 2.0 times as fast from 14 x 14 pixels on, packing included; with 16 or 64 tiles of a 7 x 7 map
- * 0.6 to 1.2 times, because packing costs as much as the products; without packing 1.1 to 1.2 times even there. */
+/* Measured with two threads on a Zen 5, batches of 1 to 32, widths 1/4 and 1, against oneDNN 3.2 held to the own kernel's
+ * instruction set (docs/performance.md): 1.2 to 2.0 times as fast from 14 x 14 pixels on, packing included; with 16 or 64 tiles of
+ * a 7 x 7 map 0.6 to 1.2 times, because packing costs as much as the products; without packing 1.1 to 1.2 times even there. */
 bool gn_winograd_wins(const gn_winograd *own, const gn_conv_shape *g, bool kept, int onednn_bits)
 {
     if (!gn_winograd_can(g) || onednn_bits > (strcmp(own->isa, "avx512") == 0 ? 512 : 256))
