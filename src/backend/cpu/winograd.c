@@ -197,12 +197,16 @@ static INLINE void put_y(const gn_conv_shape *g, const float *m, int64_t positio
 
 /* --- products ------------------------------------------------------------------------------------------------------- */
 
-/* m[rows][KT] = v[rows][C] * u[C][KT] */
+/* m[rows][KT] = v[rows][C] * u[C][KT]. The next position's u, which lies behind, is fetched meanwhile into the second-level cache:
+ * with few tiles the weights are what takes the time. */
 static INLINE void product(const float *v, int64_t row, const float *u, int64_t channels, float *m, int rows)
 {
     vec acc[ROWS][2] = {{{0}}};
     for (int64_t c = 0; c < channels; c++, v++, u += KT) {
         const vec u0 = row_get(u, 0), u1 = row_get(u, LANES);
+#pragma GCC unroll 2
+        for (int i = 0; i < KT; i += 16) /* a cache line */
+            __builtin_prefetch(u + channels * KT + i, 0, 2);
 #pragma GCC unroll 16
         for (int i = 0; i < rows; i++) {
             const vec l = same(v[i * row]);
