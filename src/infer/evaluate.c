@@ -79,10 +79,10 @@ static genet_status run_set(gn_session *session, gn_dataset *set, const gn_setti
     genet_status status = GENET_OK;
     gn_loader *loader = NULL;
     const gn_lane *lane;
-    gn_loader_options o = {.batch = session->batch, .threads = (int)s->loader_threads, .seed = (uint64_t)s->seed,
-                           .preprocess = session->checkpoint.preprocess, .strict = s->strict};
     GN_TRY(gn_scores_create(scores, set->class_count, err));
     GN_TRY(gn_session_many(session, &lane, err));
+    gn_loader_options o = {.batch = lane->batch, .threads = (int)s->loader_threads, .seed = (uint64_t)s->seed,
+                           .preprocess = session->checkpoint.preprocess, .strict = s->strict};
     GN_TRY(gn_loader_create(&loader, set, &o, err));
     gn_scoring run = {.exec = lane->exec, .plan = lane->plan, .loader = loader, .all = set->count,
                       .progress = progress, .user = user};

@@ -104,10 +104,16 @@ out:
     return status;
 }
 
+int gn_session_piece(int batch, int threads)
+{
+    int most = threads > batch / 4 ? batch : 4 * threads, pieces = (batch + most - 1) / most;
+    return (batch + pieces - 1) / pieces;
+}
+
 genet_status gn_session_many(gn_session *s, const gn_lane **lane, genet_error *err)
 {
     *lane = &s->many;
-    return open_lane(s, &s->many, s->batch, err);
+    return open_lane(s, &s->many, gn_session_piece(s->batch, s->device.threads), err);
 }
 
 genet_status gn_session_open(gn_session *s, const char *model_path, const gn_session_options *options, genet_error *err)
@@ -158,21 +164,23 @@ static genet_status run_lane(gn_session *s, gn_lane *lane, const unsigned char *
     return status;
 }
 
-/* A quarter of a batch or less goes picture by picture: a batch costs the same however few of its pictures count. */
+/* A quarter of a piece or less goes picture by picture: a piece costs the same however few of its pictures count. */
 genet_status gn_session_run(gn_session *s, const unsigned char *pixels, int count, float *logits, genet_error *err)
 {
     const gn_model_spec *spec = &s->checkpoint.model->spec;
     size_t picture = (size_t)spec->size * (size_t)spec->size * 3;
+    int piece = gn_session_piece(s->batch, s->device.threads);
     genet_status status = GENET_OK;
     if (count < 1 || count > s->batch)
         return gn_fail(err, GENET_INTERNAL, "%d pictures for a session of %d", count, s->batch);
-    if (count > 1 && count > s->batch / 4) {
-        GN_TRY(open_lane(s, &s->many, s->batch, err));
-        return run_lane(s, &s->many, pixels, count, logits, err);
+    for (int done = 0, n; done < count; done += n) {
+        int left = count - done;
+        bool single = left == 1 || left <= piece / 4;
+        gn_lane *lane = single ? &s->one : &s->many;
+        n = single ? 1 : left < piece ? left : piece;
+        GN_TRY(open_lane(s, lane, single ? 1 : piece, err));
+        GN_TRY(run_lane(s, lane, pixels + (size_t)done * picture, n, logits + (size_t)done * (size_t)spec->classes, err));
     }
-    GN_TRY(open_lane(s, &s->one, 1, err));
-    for (int i = 0; i < count; i++)
-        GN_TRY(run_lane(s, &s->one, pixels + (size_t)i * picture, 1, logits + (size_t)i * (size_t)spec->classes, err));
 out:
     return status;
 }

@@ -18,7 +18,7 @@ typedef struct gn_session_options {
     bool use_ema;      /* averaged weights where the checkpoint has them */
 } gn_session_options;
 
-/* The network for batches of one size. */
+/* The network for so many pictures at once. */
 typedef struct gn_lane {
     int batch;
     gn_plan *plan;
@@ -35,8 +35,8 @@ typedef struct gn_session {
     gn_dtype map_type;
     char precision[160];
     gn_folded *folded;        /* the network that runs: batch norm folded into the convolutions */
-    int batch;
-    gn_lane one, many;        /* for a single picture, and for up to `batch` of them; opened when first needed */
+    int batch;                /* most pictures of one call */
+    gn_lane one, many;        /* for a single picture, and for a piece of a batch; opened when first needed */
     gn_text notes;            /* lines */
 } gn_session;
 
@@ -46,7 +46,10 @@ void gn_session_use_settings(gn_session *session, const gn_settings *s);
 
 genet_status gn_session_open(gn_session *s, const char *model_path, const gn_session_options *options, genet_error *err);
 void gn_session_close(gn_session *s); /* safe on a zeroed one */
-/* The lane for batches, ready to run. */
+/* A batch goes through the network in pieces of equal size, of at most four pictures a thread: what a piece's maps take stays
+ * nearer to the cores, and in less memory, than a whole batch's. The pictures of one piece. */
+int gn_session_piece(int batch, int threads);
+/* The lane for pieces of a batch, ready to run. */
 genet_status gn_session_many(gn_session *s, const gn_lane **lane, genet_error *err);
 /* Logits (count, classes) f32 of count <= batch prepared pictures (u8, (size,size,3) each). */
 genet_status gn_session_run(gn_session *s, const unsigned char *pixels, int count, float *logits, genet_error *err);

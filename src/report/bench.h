@@ -26,10 +26,11 @@ typedef struct gn_bench_net {
     unsigned char *pixels;
     float *mix, *lambda;
     int32_t *labels;
-    int batch;
+    int batch;          /* pictures of one run of the plan */
+    int images, pieces; /* a step or an inference of so many images takes so many runs (gn_session_piece) */
 } gn_bench_net;
 /* training: forward, loss and backward; otherwise the folded network. */
-genet_status gn_bench_net_open(gn_bench_net *n, const gn_settings *s, int batch, bool training, genet_error *err);
+genet_status gn_bench_net_open(gn_bench_net *n, const gn_settings *s, int images, bool training, genet_error *err);
 void gn_bench_net_close(gn_bench_net *n); /* safe on a zeroed one */
 /* "network", "device", "precision" and "threads" into the report. */
 void gn_bench_describe(gn_bench_report *r, const gn_bench_net *n);
@@ -40,7 +41,7 @@ typedef struct gn_bench_times {
     int rounds;
 } gn_bench_times;
 
-/* bench_ops.c: where the time of a plan goes, by operation and by step; best: seconds of every step in its fastest run. */
+/* bench_ops.c: where the time goes, by operation and by step of the plan; best: seconds of every step, all pieces summed. */
 void gn_bench_operations(gn_bench_report *r, const gn_bench_net *n, const double *best);
 /* bench_limits.c. The convolutions of a training plan, each called alone, in its fastest run: forward, data gradient, weight
  * gradient. */

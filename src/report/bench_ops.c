@@ -38,8 +38,8 @@ static int gather(const gn_bench_net *n, const double *best, operation all[GN_OP
         o->implementation = implementation;
         o->steps++;
         o->seconds += best[i];
-        o->macs += (double)gn_step_macs(n->plan, s);
-        o->bytes += (double)gn_step_bytes(n->plan, s);
+        o->macs += n->pieces * (double)gn_step_macs(n->plan, s);
+        o->bytes += n->pieces * (double)gn_step_bytes(n->plan, s);
         *total += best[i];
     }
     for (int k = 0; k < GN_OP_COUNT; k++)
@@ -93,7 +93,7 @@ static void put_steps(gn_bench_report *r, const gn_bench_net *n, const double *b
     for (int i = 0; i < count; i++) {
         const gn_step *s = &n->plan->steps[all[i].step];
         double seconds = all[i].seconds > 0 ? all[i].seconds : 1e-9;
-        double macs = (double)gn_step_macs(n->plan, s), bytes = (double)gn_step_bytes(n->plan, s);
+        double macs = n->pieces * (double)gn_step_macs(n->plan, s), bytes = n->pieces * (double)gn_step_bytes(n->plan, s);
         if (i < SLOWEST)
             gn_text_add(&r->text, "%-14s %-22s %8.2f %9.1f %9.1f %8.1f  %s\n", gn_op_name(s->op), s->label, 1e3 * seconds,
                         1e-6 * bytes, 2e-9 * macs / seconds, 1e-9 * bytes / seconds, gn_exec_implementation(n->exec, all[i].step));

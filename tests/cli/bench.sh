@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# genet bench limits: every convolution with each implementation, as text and as JSON. Figures are not judged. Usage: bench.sh GENET
+# genet bench limits: every convolution with each implementation, as text and as JSON; infer: a batch in pieces. Figures are not
+# judged. Usage: bench.sh GENET
 set -u
 genet=$1
 # shellcheck source=tests/cli/check.sh
@@ -35,4 +36,13 @@ for member in '"what":"limits"' '"layers":[{"label":"stem.conv","count":1,"h":32
     '"part":"weight gradient","implementation":"' '"used":true' '"of_peak":' '"weight_gradient_seconds":'; do
     says "$member"
 done
+
+# shellcheck disable=SC2086
+runs 0 bench infer $small --batch 9
+clean
+says "batch      9, in 2 pieces of 5"
+# shellcheck disable=SC2086
+runs 0 bench infer $small --batch 9 --json
+clean
+says '"batch":9,"piece":5,'
 finish

@@ -74,9 +74,27 @@ static void test_softmax(void **state)
     assert_true(fabs((double)(p[0] + p[1] + p[2]) - 1) < 1e-6);
 }
 
+/* Pieces cover the batch, none is empty, none has more than four pictures a thread or is larger than it must be. */
+static void test_pieces(void **state)
+{
+    (void)state;
+    assert_int_equal(gn_session_piece(32, 2), 8);
+    assert_int_equal(gn_session_piece(9, 2), 5);
+    assert_int_equal(gn_session_piece(32, 16), 32);
+    assert_int_equal(gn_session_piece(65536, 4096), 16384);
+    for (int threads = 1; threads <= 5; threads++)
+        for (int batch = 1; batch <= 100; batch++) {
+            int piece = gn_session_piece(batch, threads), pieces = (batch + piece - 1) / piece;
+            assert_in_range(piece, 1, 4 * threads);
+            assert_int_equal(pieces, (batch + 4 * threads - 1) / (4 * threads));
+            assert_true((piece - 1) * pieces < batch);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_ranks), cmocka_unit_test(test_scores),
-                                       cmocka_unit_test(test_wilson), cmocka_unit_test(test_softmax)};
+                                       cmocka_unit_test(test_wilson), cmocka_unit_test(test_softmax),
+                                       cmocka_unit_test(test_pieces)};
     return cmocka_run_group_tests_name("scores", tests, NULL, NULL);
 }
